@@ -1,0 +1,14 @@
+"""The one error for input a person can mend."""
+
+from __future__ import annotations
+
+import os
+
+
+class InputError(ValueError):
+    """Something given to Supple is wrong; the message says where, what, and how to mend it."""
+
+    def __init__(self, problem: str, *, path: str | os.PathLike[str] | None = None, line: int | None = None):
+        self.problem, self.path, self.line = problem, path, line
+        place = "".join(f"{part}:" for part in (path, line) if part is not None)
+        super().__init__(f"{place} {problem}" if place else problem)

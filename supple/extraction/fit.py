@@ -1,0 +1,223 @@
+"""Training: rows in, a model folder out; an interrupted run goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from supple.errors import InputError
+from supple.extraction.augment import Augmenter
+from supple.extraction.batches import LENGTHS, Batches, Labels, arrays
+from supple.extraction.corpus import Example, fold, read_examples
+from supple.extraction.evaluate import KerasSession, evaluate
+from supple.extraction.network import NetworkConfig, TripleNetwork
+from supple.extraction.optimizer import AveragingAdam
+from supple.extraction.schema import Schema, read_schema
+from supple.extraction.settings import Settings, read_settings
+from supple.extraction.vocabulary import Lexicon, build_lexicon, initial_characters, load_lexicon, save_lexicon
+from supple.runtime import Extractor
+from supple.runtime.decode import Thresholds
+from supple.runtime.folder import Config
+from supple.runtime.prior import Prior
+from supple.runtime.text import pieces
+
+FAST = (1, 2, 5, 1, 1, 1)
+
+
+def train(
+    config: Path | Settings | None,
+    *,
+    train: Iterable[Path],
+    dev: Path,
+    schema: Path,
+    out: Path,
+    resume: bool = False,
+) -> None:
+    """Train on `train`, measure on `dev` after every epoch, and export the best averaged weights to `out`.
+
+    `out/checkpoint` holds all that `resume` needs to go on as if there had been no interruption.
+    """
+    from supple.extraction.export import export
+
+    settings = config if isinstance(config, Settings) else read_settings(config)
+    relations = read_schema(schema)
+    rows = [piece for path in train for row in read_examples(path, relations) for piece in shortened(row)]
+    dev_rows = list(read_examples(dev, relations))
+    folder = out / "checkpoint"
+    begin(folder, settings, resume)
+    if not (folder / "lexicon.npz").exists():
+        save_lexicon(build_lexicon([row.text for row in rows], settings), folder / "lexicon.npz")
+    lexicon = load_lexicon(folder / "lexicon.npz")
+    prior = prior_of(rows, lexicon, settings)
+    labels = Labels(relations, lexicon.vocabulary, bool(lexicon.words), prior, settings.spans)
+    network = build(settings, lexicon, relations)
+    fit(network, settings, labels, rows, dev_rows, folder / "state.npz")
+    export(network, settings.name, lexicon, relations, prior, dev_rows, out)
+
+
+def begin(folder: Path, settings: Settings, resume: bool) -> None:
+    """Make the checkpoint's folder ready: check that it fits when resuming, empty it when not."""
+    known = folder / "settings.json"
+    fixed = json.loads(json.dumps(asdict(settings) | {"epochs": None, "patience": None}))
+    if resume and known.exists():
+        before = json.loads(known.read_text("utf-8"))
+        if changed := [name for name in fixed if before.get(name) != fixed[name]]:
+            problem = f"was begun with another {', '.join(changed)}; take it back, or leave out --resume to start anew"
+            raise InputError(problem, path=folder)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("lexicon.npz", "state.npz"):
+        (folder / name).unlink(missing_ok=True)
+    known.write_text(json.dumps(fixed, ensure_ascii=False, indent=1), "utf-8")
+
+
+def shortened(row: Example) -> list[Example]:
+    """A row as it is if a batch can hold it, else its pieces, each with the facts that lie in it."""
+    if len(row.text) <= LENGTHS[-1]:
+        return [row]
+    texts = [text for _, text in pieces(row.text, LENGTHS[-1])]
+    return [
+        row._replace(text=text, facts=tuple(f for f in row.facts if fold(f.subject) in fold(text) and fold(f.object) in fold(text)))
+        for text in texts
+    ]
+
+
+def prior_of(rows: list[Example], lexicon: Lexicon, settings: Settings) -> Prior | None:
+    """The dictionary of all training triples, if the settings want one."""
+    if not settings.prior:
+        return None
+    return Prior((tuple(fact) for row in rows for fact in row.facts), lexicon.vocabulary.fold)
+
+
+def build(settings: Settings, lexicon: Lexicon, schema: Schema) -> TripleNetwork:
+    """A network with its initial weights."""
+    keras.utils.set_random_seed(settings.seed)
+    config = NetworkConfig(
+        characters=len(lexicon.characters) + 2,
+        predicates=len(schema.predicates),
+        words=len(lexicon.words) + 1 if lexicon.words else 0,
+        word_size=lexicon.vectors.shape[1],
+        prior=settings.prior,
+        form=settings.form,
+        **({"dilations": FAST} if settings.form == "fast" else {}),
+    )
+    network = TripleNetwork(config)
+    labels = Labels(schema, lexicon.vocabulary, bool(lexicon.words), Prior([]) if settings.prior else None)
+    network(arrays([], labels, 1, LENGTHS[0], np.random.default_rng(0))[0])
+    if lexicon.words:
+        network.word.set_weights([np.concatenate([np.zeros((1, config.word_size)), lexicon.vectors])])
+    if settings.character_vectors:
+        rng = np.random.default_rng(settings.seed)
+        start = initial_characters(lexicon.characters, settings.character_vectors, config.width, rng)
+        network.character.set_weights([np.concatenate([np.zeros((2, config.width)), 0.1 * start])])
+    return network
+
+
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up over an epoch, then half a cosine down to a hundredth."""
+
+    def __init__(self, peak: float, steps: int, epochs: int):
+        self.peak, self.steps, self.epochs = peak, steps, epochs
+
+    def __call__(self, step: Any) -> Any:
+        done = (ops.cast(step, "float32") + 1) / self.steps  # in epochs
+        falling = ops.clip((done - 1) / max(self.epochs - 1, 1), 0, 1)
+        return self.peak * ops.minimum(done, 0.01 + 0.99 * (1 + ops.cos(math.pi * falling)) / 2)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"peak": self.peak, "steps": self.steps, "epochs": self.epochs}
+
+
+def fit(
+    network: TripleNetwork, settings: Settings, labels: Labels, rows: list[Example], dev: list[Example], state: Path
+) -> None:
+    """Train epoch by epoch, to the last or until `patience` of them brought nothing better; end on the best weights.
+
+    Everything is saved to the file `state` after each epoch, and read from it first if it exists.
+    """
+
+    def batches(epoch: int) -> Batches:
+        size, seed = settings.batch_characters, settings.seed
+        return Batches(rows, labels, characters=size, seed=seed, epoch=epoch, augment=augment)
+
+    augment = Augmenter(rows, settings.augment) if settings.augment else None
+    schedule = Schedule(settings.learning_rate, len(batches(0)), settings.epochs)
+    optimizer = AveragingAdam(schedule, decay=settings.average, global_clipnorm=1.0)
+    network.compile(optimizer)
+    optimizer.build(network.trainable_variables)
+    variables = [*network.variables, *optimizer.variables]
+    reports, best = load(state, variables) if state.exists() else ([], [])
+    extractor = extractor_of(network, settings, labels)
+    while len(reports) < settings.epochs and stale(reports) < settings.patience:
+        epoch, began = len(reports), time.perf_counter()
+        losses = network.fit(batches(epoch), initial_epoch=epoch, epochs=epoch + 1, shuffle=False).history
+        seconds = time.perf_counter() - began
+        raw = numpy(network.trainable_variables)
+        averaged = optimizer.averaged() if settings.average else raw
+        assign(network.trainable_variables, averaged)
+        score = evaluate(extractor, dev, batch_characters=settings.batch_characters)
+        assign(network.trainable_variables, raw)
+        reports.append({"loss": losses["loss"][-1]} | score.micro._asdict() | {"seconds": seconds})
+        print("  ".join(f"{name} {value:.4g}" for name, value in reports[-1].items()), flush=True)
+        best = best if stale(reports) else averaged
+        save(state, variables, reports, best)
+    assign(network.trainable_variables, best)
+
+
+def stale(reports: list[dict[str, float]]) -> int:
+    """How many epochs ago the best F1 was."""
+    scores = [report["f1"] for report in reports]
+    return len(scores) - 1 - scores.index(max(scores)) if scores else 0
+
+
+def extractor_of(network: TripleNetwork, settings: Settings, labels: Labels) -> Extractor:
+    """A network in training as an extractor, with thresholds as published."""
+    config = Config(
+        name=settings.name,
+        predicates=list(labels.schema.predicates),
+        words=labels.words,
+        prior=settings.prior,
+        window=LENGTHS[-1],
+        thresholds=Thresholds(),
+        temperature=1.0,
+        lengths=list(LENGTHS),
+    )
+    session, mirrors = KerasSession(network, settings.batch_characters), labels.schema.mirrors
+    return Extractor(config, labels.vocabulary, session, mirrors=mirrors, prior=labels.prior, threads=1)
+
+
+def numpy(variables: Iterable[Any]) -> list[np.ndarray]:
+    """The values of variables."""
+    return [ops.convert_to_numpy(variable) for variable in variables]
+
+
+def assign(variables: Iterable[Any], values: Iterable[np.ndarray]) -> None:
+    """Set variables to values of the same shapes."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def save(path: Path, variables: list[Any], reports: list[dict[str, float]], best: list[np.ndarray]) -> None:
+    """Write a checkpoint, whole or not at all."""
+    part = path.with_suffix(".part.npz")
+    values = {f"variable_{i}": value for i, value in enumerate(numpy(variables))}
+    np.savez(part, reports=json.dumps(reports), **values, **{f"best_{i}": value for i, value in enumerate(best)})
+    os.replace(part, path)
+
+
+def load(path: Path, variables: list[Any]) -> tuple[list[dict[str, float]], list[np.ndarray]]:
+    """Set variables to the values that `save` wrote; its reports and best weights."""
+    with np.load(path) as file:
+        assign(variables, (file[f"variable_{i}"] for i in range(len(variables))))
+        count = sum(name.startswith("best_") for name in file.files)
+        return json.loads(str(file["reports"])), [file[f"best_{i}"] for i in range(count)]

@@ -1,0 +1,118 @@
+"""A model folder on disk: where it is and what its JSON files say, checked."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from supple.errors import InputError
+from supple.runtime.decode import Thresholds
+from supple.runtime.prior import Prior
+from supple.runtime.text import Vocabulary
+
+FORMAT = 1
+MEND = "export the model again, or copy its folder whole"
+
+
+class Config(NamedTuple):
+    """What config.json says."""
+
+    name: str
+    predicates: list[str]
+    words: bool
+    prior: bool
+    window: int
+    thresholds: Thresholds
+    temperature: float
+    lengths: list[int]
+
+
+def find_model(name_or_dir: str | os.PathLike[str]) -> Path:
+    """The folder of a model that ships with Supple, by name, or the folder given; InputError without one."""
+    shipped = Path(str(resources.files("supple"))) / "models"
+    names = sorted(path.parent.name for path in shipped.glob("*/config.json"))
+    if name_or_dir in names:
+        return shipped / name_or_dir
+    if Path(name_or_dir).is_dir():
+        return Path(name_or_dir)
+    known = ", ".join(names) or "none"
+    raise InputError(f"no model {os.fspath(name_or_dir)!r}; give the folder of a model, or one of: {known}")
+
+
+def read_json(path: Path, kind: type) -> Any:
+    """The content of a JSON file of a model folder; InputError if it is missing, broken, or not a `kind`."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"this file of the model folder is missing; {MEND}", path=path) from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"broken JSON ({error.msg}); {MEND}", path=path, line=error.lineno) from None
+    except (UnicodeDecodeError, OSError) as error:
+        raise InputError(f"cannot be read as UTF-8 ({error}); {MEND}", path=path) from None
+    if not isinstance(content, kind):
+        raise InputError(f"expected a JSON {kind.__name__}, got {type(content).__name__}; {MEND}", path=path)
+    return content
+
+
+def read_config(folder: Path) -> Config:
+    """The settings of a model folder; InputError if one is missing or makes no sense."""
+    path = folder / "config.json"
+    raw = read_json(path, dict)
+    if raw.get("format") != FORMAT:
+        problem = f"model format {raw.get('format')!r}, expected {FORMAT}; update supple, or {MEND}"
+        raise InputError(problem, path=path)
+    try:
+        thresholds = Thresholds(**raw["thresholds"])
+        config = Config(**{field: raw[field] for field in Config._fields})._replace(thresholds=thresholds)
+        wrong = _wrong(config)
+    except KeyError as error:
+        raise InputError(f"setting {error} is missing; {MEND}", path=path) from None
+    except TypeError as error:
+        raise InputError(f"a setting is of the wrong type ({error}); {MEND}", path=path) from None
+    if wrong:
+        values = ", ".join(f"{field} = {raw[field]!r}" for field in wrong)
+        raise InputError(f"settings that make no sense: {values}; {MEND}", path=path)
+    return config
+
+
+def _wrong(config: Config) -> list[str]:
+    lengths = config.lengths
+    sound = {
+        "predicates": len(config.predicates) > 0 and all(isinstance(name, str) for name in config.predicates),
+        "window": config.window >= 1,
+        "thresholds": all(0 <= threshold <= 1 for threshold in config.thresholds),
+        "temperature": config.temperature > 0,
+        "lengths": lengths
+        and lengths == sorted(lengths)
+        and lengths[0] >= 1
+        and lengths[-1] >= config.window,
+    }
+    return [field for field, good in sound.items() if not good]
+
+
+def read_vocabulary(folder: Path) -> Vocabulary:
+    """The characters, look-alikes and words of a model folder."""
+    path = folder / "vocabulary.json"
+    try:
+        return Vocabulary(**read_json(path, dict))
+    except (TypeError, AttributeError) as error:
+        raise InputError(f"not a vocabulary ({error}); {MEND}", path=path) from None
+
+
+def read_mirrors(folder: Path) -> dict[str, str]:
+    """The predicates of a model's schema that hold both ways round, each with its mirror image."""
+    return read_json(folder / "schema.json", dict).get("mirrors", {})
+
+
+def read_prior(folder: Path, vocabulary: Vocabulary) -> Prior:
+    """The dictionary of known triples of a model folder."""
+    path = folder / "prior.json"
+    triples = read_json(path, list)
+    try:
+        return Prior(triples, vocabulary.fold)
+    except (TypeError, ValueError, AttributeError) as error:
+        problem = f"expected a list of [subject, predicate, object] ({error}); {MEND}"
+        raise InputError(problem, path=path) from None

@@ -1,0 +1,24 @@
+"""What every test can ask for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras reads it once, when it is first imported
+
+settings.register_profile("supple", deadline=None, derandomize=True)  # first calls compile; seeds are fixed
+settings.load_profile("supple")
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of corpora, no part of the project: a test that asks for it skips where it is absent."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("SUPPLE_DATA", beside))
+    if not (folder / "duie").is_dir():
+        pytest.skip(f"no duie/ in {folder}: set SUPPLE_DATA to the folder that holds it")
+    return folder
