@@ -39,22 +39,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     _stop_like_ctrl_c("SIGTERM", "SIGHUP")
     try:
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # not every terminal has 汉字
         app(arguments)
         sys.stdout.flush()
         return 0
     except InputError as problem:
         return _fail(2, str(problem))
     except CycloptsError as problem:
-        return _fail(2, f"{problem} See: supple {' '.join([*(problem.command_chain or ()), '--help'])}")
+        return _fail(2, f"{problem} See: {' '.join(['supple', *(problem.command_chain or ()), '--help'])}")
     except KeyboardInterrupt:
         return _fail(130, "interrupted")
     except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         return 0
+    except OSError as problem:
+        _give_up_stdout()
+        return _fail(1, str(problem))
     except Exception as problem:
         if os.environ.get("SUPPLE_DEBUG"):
             raise
         return _fail(1, f"{type(problem).__name__}: {problem} (SUPPLE_DEBUG=1 shows where; please report it)")
+
+
+def _give_up_stdout() -> None:
+    """Keep Python from trying once more, and complaining, when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _stop_like_ctrl_c(*names: str) -> None:

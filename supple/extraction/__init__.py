@@ -1,4 +1,7 @@
-"""Learn an extractor from labelled rows: schema, corpus, network, training, export (needs `supple[learn]`)."""
+"""Learn an extractor from labelled rows: schema, corpus, network, training, export.
+
+Reading a schema and a corpus needs nothing more; training needs `supple[learn]`.
+"""
 
 from supple.extraction.corpus import Example, Fact, read_examples
 from supple.extraction.schema import Relation, Schema, read_schema, write_schema

@@ -26,7 +26,7 @@ class Labels(NamedTuple):
     vocabulary: Vocabulary
     words: bool
     prior: Prior | None = None
-    mode: Mode = "nearest"
+    mode: Mode = "nearest"  # which occurrence of a name is meant
 
 
 class Slot(NamedTuple):
@@ -63,11 +63,15 @@ class Batches(keras.utils.PyDataset):
         examples = [self.examples[member] for member in members]
         if self.augment:
             changed = [self.augment(example, rng) for example in examples]
-            examples = [new if len(new.text) <= length else old for old, new in zip(examples, changed, strict=True)]
+            examples = [
+                new if len(new.text) <= length else old for old, new in zip(examples, changed, strict=True)
+            ]
         return arrays(examples, self.labels, rows, length, rng)
 
 
-def grouped(examples: list[Example], characters: int, rng: np.random.Generator) -> list[tuple[int, int, list[int]]]:
+def grouped(
+    examples: list[Example], characters: int, rng: np.random.Generator
+) -> list[tuple[int, int, list[int]]]:
     """Shuffled (padded length, rows, members): members of like length, at most `rows` of them."""
     members: dict[int, list[int]] = {length: [] for length in LENGTHS}
     for index in rng.permutation(len(examples)):
@@ -97,7 +101,9 @@ def arrays(
     if labels.words:
         x["words"] = padded([vocabulary.word_ids(text) for text in texts], length)
     if labels.prior:
-        known = [labels.prior.known(e.text, e.facts) for e in examples] + [Known([], {})] * (rows - len(examples))
+        known = [labels.prior.known(e.text, e.facts) for e in examples] + [Known([], {})] * (
+            rows - len(examples)
+        )
         x["subject_prior"] = np.stack([subject_prior(k, length) for k in known])
         x["object_prior"] = np.zeros((SLOTS * rows, length, len(schema.index), 2), np.float32)
         for n, slot in enumerate(slots):
@@ -106,7 +112,7 @@ def arrays(
     for row, example in enumerate(examples):
         if example.space is not None:
             annotated[row] = [predicate in example.space for predicate in schema.index]
-    y = {
+    y: dict[str, np.ndarray] = {
         "subject": np.zeros((rows, length, 2), np.uint8),
         "objects": np.zeros((SLOTS * rows, length, len(schema.index), 2), np.uint8),
         "annotated": annotated,
@@ -123,8 +129,10 @@ def arrays(
 
 
 def pick_slots(found: list[dict[Place, Any]], count: int, rng: np.random.Generator) -> list[Slot]:
-    """Every gold subject, then spans that are none as negatives: gold starts with other gold ends, and objects."""
-    gold = [Slot(row, place, objects) for row, subjects in enumerate(found) for place, objects in subjects.items()]
+    """Every gold subject, then others as negatives: gold starts with other gold ends, and objects."""
+    gold = [
+        Slot(row, place, objects) for row, subjects in enumerate(found) for place, objects in subjects.items()
+    ]
     wrong = []
     for row, subjects in enumerate(found):
         crossed = {(s, e) for s, _ in subjects for _, e in subjects if s <= e}

@@ -1,76 +1,117 @@
-"""A trained network as a model folder: two ONNX graphs and the JSON files that the runtime reads."""
+"""A trained network as a model folder: graphs, settings, vocabulary, schema and card."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-from onnx import numpy_helper
+from keras import ops
 
-from supple.extraction.evaluate import EncodeGraph, ObjectsGraph
-from supple.extraction.network import NetworkConfig, TripleNetwork
+from supple import __version__
+from supple.extraction.corpus import Example
+from supple.extraction.graphs import write_graphs
+from supple.extraction.network import TripleNetwork
+from supple.extraction.schema import Schema, write_schema
+from supple.extraction.settings import Settings
+from supple.extraction.tune import best_temperature, calibration_error, judged, tune_thresholds
+from supple.extraction.vocabulary import Lexicon
+from supple.runtime import Extractor
+from supple.runtime.decode import Thresholds, calibrate
+from supple.runtime.folder import FORMAT, read_config
+from supple.runtime.metric import Score, score
+from supple.runtime.prior import Prior
+from supple.runtime.session import OnnxSession
 
-LARGE = 1024  # weights of more numbers than this are stored in half precision
-
-
-def export_graphs(network: TripleNetwork, folder: Path) -> None:
-    """Write `encode.onnx` and `objects.onnx`, dynamic in sentences, characters and subjects; JAX backend only."""
-    config, encode, objects = network.config, EncodeGraph(network), ObjectsGraph(network)
-    floats, ints = np.float32, np.int32
-    texts = {"characters": ("B, T", ints)}
-    if config.words:
-        texts["words"] = ("B, T", ints)
-    if config.prior:
-        texts["subject_prior"] = ("B, T, 2", floats)
-    outputs = ("subject", "hidden", "base", "gate")
-    write_graph(encode, texts, outputs, folder / "encode.onnx")
-    subjects = {
-        "hidden": (f"B, T, {config.width}", floats),
-        "base": (f"B, T, {config.width + 2}", floats),
-        "gate": (f"B, {config.predicates}", floats),
-        "characters": ("B, T", ints),
-    } | {name: ("N", ints) for name in ("rows", "starts", "ends")}
-    if config.prior:
-        subjects["object_prior"] = (f"N, T, {config.predicates}, 2", floats)
-    write_graph(objects, subjects, ("objects",), folder / "objects.onnx")
+WINDOW = 256  # longest piece of text that the network is given
+LENGTHS = (16, 32, 48, 64, 80, 96, 128, 192, WINDOW)  # pieces are padded to these
 
 
-def write_graph(
-    model: Any, inputs: dict[str, tuple[str, type]], outputs: tuple[str, ...], path: Path
-) -> None:
-    """Write a Keras model of a dict as ONNX; `inputs` maps names to (shape, type), `outputs` orders a dict's values."""
-    import jax
-    from jax import export
-    from jax2onnx import to_onnx
+def export(
+    network: TripleNetwork,
+    settings: Settings,
+    lexicon: Lexicon,
+    schema: Schema,
+    prior: Prior | None,
+    dev: list[Example],
+    out: Path,
+) -> Score:
+    """Write the model folder `out`, its thresholds and calibration tuned on `dev`; the score there."""
+    out.mkdir(parents=True, exist_ok=True)
+    round_weights(network)
+    write_graphs(network, out)
+    write_schema(schema, out / "schema.json")
+    known = {"characters": lexicon.characters, "aliases": lexicon.aliases, "words": lexicon.words}
+    write_json(out / "vocabulary.json", known, indent=None)
+    if prior:
+        write_json(out / "prior.json", list(prior.counts), indent=None)
+    config = {
+        "format": FORMAT,
+        "name": settings.name,
+        "predicates": list(schema.predicates),
+        "words": bool(lexicon.words),
+        "prior": prior is not None,
+        "window": WINDOW,
+        "lengths": list(LENGTHS),
+        "thresholds": Thresholds()._asdict(),
+        "temperature": 1.0,
+    }
+    write_json(out / "config.json", config)
+    vocabulary, session = lexicon.vocabulary, OnnxSession(out, read_config(out))
 
-    trainable, fixed = ([v.value for v in group] for group in (model.trainable_variables, model.non_trainable_variables))
+    def extractor(**changed: Any) -> Extractor:
+        settled = read_config(out)._replace(**changed)
+        return Extractor(settled, vocabulary, session, mirrors=schema.mirrors, prior=prior)
 
-    def function(*arrays: Any) -> Any:
-        result, _ = model.stateless_call(trainable, fixed, dict(zip(inputs, arrays, strict=True)))
-        return tuple(result[name] for name in outputs) if isinstance(result, dict) else result
+    thresholds = tune_thresholds(lambda tried: extractor(thresholds=tried), dev)
+    scores, right = judged(extractor(thresholds=thresholds), dev)
+    temperature = best_temperature(scores, right)
+    write_json(out / "config.json", config | {"thresholds": thresholds._asdict(), "temperature": temperature})
+    result = score(dev, Extractor.load(out).stream(row.text for row in dev))
+    errors = [calibration_error(values, right) for values in (scores, calibrate(scores, temperature))]
+    (out / "README.md").write_text(card(settings, network, result, errors), "utf-8")
+    return result
 
-    scope = export.SymbolicScope()
-    specs = [
-        jax.ShapeDtypeStruct(export.symbolic_shape(shape, scope=scope), dtype) for shape, dtype in inputs.values()
+
+def round_weights(network: TripleNetwork) -> None:
+    """Round weights to half precision, as the graphs store them, so that both give the same probabilities."""
+    for variable in network.weights:
+        if variable.dtype == "float32":
+            variable.assign(ops.convert_to_numpy(variable).astype(np.float16))
+
+
+def write_json(path: Path, content: Any, indent: int | None = 1) -> None:
+    """Write JSON with Chinese as it is."""
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=indent) + "\n", "utf-8")
+
+
+def card(settings: Settings, network: TripleNetwork, result: Score, errors: list[float]) -> str:
+    """A model card: what the model is, how it was trained, how well it does."""
+    default = asdict(Settings())
+    changed = {name: value for name, value in asdict(settings).items() if value != default[name]}
+    precision, recall, f1 = result.micro
+    rows = [
+        f"| {name} | {result.gold[name]} | {p:.3f} | {r:.3f} | {f:.3f} |"
+        for name, (p, r, f) in result.per_predicate.items()
     ]
-    graph = to_onnx(function, specs, input_names=list(inputs), output_names=list(outputs), model_name=path.stem, opset=18)
-    path.write_bytes(halved(graph).SerializeToString())
-
-
-def halved(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph with its large weights in half precision; they are cast back once, when a session opens it."""
-    casts = []
-    for weight in graph.graph.initializer:
-        array = numpy_helper.to_array(weight)
-        if array.dtype == np.float32 and array.size > LARGE:
-            name = weight.name
-            weight.CopyFrom(numpy_helper.from_array(array.astype(np.float16), f"{name}.half"))
-            casts.append(onnx.helper.make_node("Cast", [weight.name], [name], to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *graph.graph.node]
-    del graph.graph.node[:]
-    graph.graph.node.extend(nodes)
-    return graph
+    return "\n".join(
+        [
+            f"# {settings.name}",
+            "",
+            f"A Supple triple extractor ({settings.form} form, {network.count_params():,} parameters), "
+            f"trained by supple {__version__} with "
+            + (", ".join(f"`{name} = {value!r}`" for name, value in changed.items()) or "default settings")
+            + ".",
+            "",
+            "On its development rows, on which thresholds and calibration were tuned: "
+            f"precision {precision:.3f}, recall {recall:.3f}, F1 {f1:.3f}; "
+            f"calibration error {errors[1]:.3f} ({errors[0]:.3f} uncalibrated).",
+            "",
+            "| predicate | gold | precision | recall | F1 |",
+            "|---|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )

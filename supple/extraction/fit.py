@@ -19,50 +19,66 @@ from supple.errors import InputError
 from supple.extraction.augment import Augmenter
 from supple.extraction.batches import LENGTHS, Batches, Labels, arrays
 from supple.extraction.corpus import Example, fold, read_examples
-from supple.extraction.evaluate import KerasSession, evaluate
 from supple.extraction.network import NetworkConfig, TripleNetwork
 from supple.extraction.optimizer import AveragingAdam
 from supple.extraction.schema import Schema, read_schema
+from supple.extraction.session import KerasSession
 from supple.extraction.settings import Settings, read_settings
-from supple.extraction.vocabulary import Lexicon, build_lexicon, initial_characters, load_lexicon, save_lexicon
+from supple.extraction.vocabulary import (
+    Lexicon,
+    build_lexicon,
+    initial_characters,
+    load_lexicon,
+    save_lexicon,
+)
 from supple.runtime import Extractor
 from supple.runtime.decode import Thresholds
 from supple.runtime.folder import Config
+from supple.runtime.metric import score
 from supple.runtime.prior import Prior
 from supple.runtime.text import pieces
 
+FULL = (1, 2, 5, 1, 2, 5, 1, 2, 5, 1, 1, 1)
 FAST = (1, 2, 5, 1, 1, 1)
 
 
 def train(
-    config: Path | Settings | None,
-    *,
-    train: Iterable[Path],
-    dev: Path,
-    schema: Path,
+    config: Path | None, *, train: Iterable[Path], dev: Path, schema: Path, out: Path, resume: bool = False
+) -> None:
+    """Train on the rows of files and export to the folder `out`; see `train_rows`."""
+    relations = read_schema(schema)
+    rows = [row for path in train for row in read_examples(path, relations)]
+    train_rows(read_settings(config), relations, rows, list(read_examples(dev, relations)), out, resume)
+
+
+def train_rows(
+    settings: Settings,
+    schema: Schema,
+    rows: list[Example],
+    dev: list[Example],
     out: Path,
     resume: bool = False,
 ) -> None:
-    """Train on `train`, measure on `dev` after every epoch, and export the best averaged weights to `out`.
+    """Train on `rows`, measure on `dev` after every epoch, and export the best averaged weights to `out`.
 
     `out/checkpoint` holds all that `resume` needs to go on as if there had been no interruption.
     """
-    from supple.extraction.export import export
-
-    settings = config if isinstance(config, Settings) else read_settings(config)
-    relations = read_schema(schema)
-    rows = [piece for path in train for row in read_examples(path, relations) for piece in shortened(row)]
-    dev_rows = list(read_examples(dev, relations))
+    rows = [piece for row in rows for piece in shortened(row)]
     folder = out / "checkpoint"
     begin(folder, settings, resume)
     if not (folder / "lexicon.npz").exists():
         save_lexicon(build_lexicon([row.text for row in rows], settings), folder / "lexicon.npz")
     lexicon = load_lexicon(folder / "lexicon.npz")
     prior = prior_of(rows, lexicon, settings)
-    labels = Labels(relations, lexicon.vocabulary, bool(lexicon.words), prior, settings.spans)
-    network = build(settings, lexicon, relations)
-    fit(network, settings, labels, rows, dev_rows, folder / "state.npz")
-    export(network, settings.name, lexicon, relations, prior, dev_rows, out)
+    labels = Labels(schema, lexicon.vocabulary, bool(lexicon.words), prior, settings.spans)
+    network = build(settings, lexicon, schema)
+    fit(network, settings, labels, rows, dev, folder / "state.npz")
+    if keras.backend.backend() != "jax":
+        print(f"Trained on {keras.backend.backend()}; to export, resume with KERAS_BACKEND=jax.")
+        return
+    from supple.extraction.export import export
+
+    export(network, settings, lexicon, schema, prior, dev, out)
 
 
 def begin(folder: Path, settings: Settings, resume: bool) -> None:
@@ -72,7 +88,7 @@ def begin(folder: Path, settings: Settings, resume: bool) -> None:
     if resume and known.exists():
         before = json.loads(known.read_text("utf-8"))
         if changed := [name for name in fixed if before.get(name) != fixed[name]]:
-            problem = f"was begun with another {', '.join(changed)}; take it back, or leave out --resume to start anew"
+            problem = f"was begun with another {', '.join(changed)}; take it back, or start without --resume"
             raise InputError(problem, path=folder)
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -87,7 +103,12 @@ def shortened(row: Example) -> list[Example]:
         return [row]
     texts = [text for _, text in pieces(row.text, LENGTHS[-1])]
     return [
-        row._replace(text=text, facts=tuple(f for f in row.facts if fold(f.subject) in fold(text) and fold(f.object) in fold(text)))
+        row._replace(
+            text=text,
+            facts=tuple(
+                f for f in row.facts if fold(f.subject) in fold(text) and fold(f.object) in fold(text)
+            ),
+        )
         for text in texts
     ]
 
@@ -96,7 +117,7 @@ def prior_of(rows: list[Example], lexicon: Lexicon, settings: Settings) -> Prior
     """The dictionary of all training triples, if the settings want one."""
     if not settings.prior:
         return None
-    return Prior((tuple(fact) for row in rows for fact in row.facts), lexicon.vocabulary.fold)
+    return Prior((fact for row in rows for fact in row.facts), lexicon.vocabulary.fold)
 
 
 def build(settings: Settings, lexicon: Lexicon, schema: Schema) -> TripleNetwork:
@@ -109,7 +130,7 @@ def build(settings: Settings, lexicon: Lexicon, schema: Schema) -> TripleNetwork
         word_size=lexicon.vectors.shape[1],
         prior=settings.prior,
         form=settings.form,
-        **({"dilations": FAST} if settings.form == "fast" else {}),
+        dilations=FAST if settings.form == "fast" else FULL,
     )
     network = TripleNetwork(config)
     labels = Labels(schema, lexicon.vocabulary, bool(lexicon.words), Prior([]) if settings.prior else None)
@@ -139,9 +160,14 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def fit(
-    network: TripleNetwork, settings: Settings, labels: Labels, rows: list[Example], dev: list[Example], state: Path
+    network: TripleNetwork,
+    settings: Settings,
+    labels: Labels,
+    rows: list[Example],
+    dev: list[Example],
+    state: Path,
 ) -> None:
-    """Train epoch by epoch, to the last or until `patience` of them brought nothing better; end on the best weights.
+    """Train epoch by epoch, to the last or until `patience` of them brought nothing better; keep the best.
 
     Everything is saved to the file `state` after each epoch, and read from it first if it exists.
     """
@@ -165,9 +191,10 @@ def fit(
         raw = numpy(network.trainable_variables)
         averaged = optimizer.averaged() if settings.average else raw
         assign(network.trainable_variables, averaged)
-        score = evaluate(extractor, dev, batch_characters=settings.batch_characters)
+        found = extractor.stream((row.text for row in dev), batch_characters=settings.batch_characters)
+        figures = score(dev, found).micro._asdict()
         assign(network.trainable_variables, raw)
-        reports.append({"loss": losses["loss"][-1]} | score.micro._asdict() | {"seconds": seconds})
+        reports.append({"loss": losses["loss"][-1]} | figures | {"seconds": seconds})
         print("  ".join(f"{name} {value:.4g}" for name, value in reports[-1].items()), flush=True)
         best = best if stale(reports) else averaged
         save(state, variables, reports, best)
@@ -210,8 +237,9 @@ def assign(variables: Iterable[Any], values: Iterable[np.ndarray]) -> None:
 def save(path: Path, variables: list[Any], reports: list[dict[str, float]], best: list[np.ndarray]) -> None:
     """Write a checkpoint, whole or not at all."""
     part = path.with_suffix(".part.npz")
-    values = {f"variable_{i}": value for i, value in enumerate(numpy(variables))}
-    np.savez(part, reports=json.dumps(reports), **values, **{f"best_{i}": value for i, value in enumerate(best)})
+    values: dict[str, Any] = {f"variable_{i}": value for i, value in enumerate(numpy(variables))}
+    values |= {f"best_{i}": value for i, value in enumerate(best)}
+    np.savez(part, reports=np.array(json.dumps(reports)), **values)
     os.replace(part, path)
 
 

@@ -45,13 +45,20 @@ def shift(x: Any, steps: int) -> Any:
 
 
 def product(x: Any, kernel: Any) -> Any:
-    """`x @ kernel` over the last axis as ONE flat matrix product: XLA's gradient of a 3-D one is 2-3 times slower."""
-    flat = ops.reshape(x, (-1, kernel.shape[0])) @ kernel
-    return ops.reshape(flat, (*ops.shape(x)[:-1], kernel.shape[1]))
+    """`x @ kernel`, flat where the shape is known: XLA's gradient of a 3-D product is 2-3 times slower."""
+    *lead, size = ops.shape(x)
+    if not all(isinstance(n, int) for n in lead):
+        return x @ kernel
+    return ops.reshape(ops.reshape(x, (-1, size)) @ kernel, (*lead, kernel.shape[1]))
+
+
+def positions(characters: Any) -> Any:
+    """0, 1, … of shape (1, T) for ids (B, T); a sum, as jax2onnx takes no `arange` of a dynamic length."""
+    return ops.cumsum(ops.ones_like(characters[:1]), axis=1) - 1
 
 
 def spread(x: Any, size: int) -> Any:
-    """`x` (..., 1) repeated to (..., size) as a product: XLA on a CPU is slow where a last axis is broadcast."""
+    """`x` (..., 1) repeated to (..., size) by a product: XLA's CPU code is slow to broadcast a last axis."""
     return product(x, ops.ones((1, size)))
 
 
@@ -64,7 +71,7 @@ class Dense(keras.layers.Dense):
 
 
 class Convolution(keras.layers.Layer):
-    """Same-padded convolution of kernel 3 as three matrix products: XLA's and ONNX Runtime's own are slower on a CPU."""
+    """Same-padded convolution of kernel 3 as three matrix products, faster on a CPU than XLA's own."""
 
     def __init__(self, filters: int, dilation: int = 1, **kwargs: Any):
         super().__init__(**kwargs)
@@ -117,8 +124,9 @@ class SelfAttention(keras.layers.Layer):
 class TripleNetwork(keras.Model):
     """Log-probabilities of subject edges (B, T, 2), and of object edges (N, T, P, 2) given subjects.
 
-    Inputs, a dict of: `characters` (B, T) int, 0 padding; `words` (B, T) int; `rows`, `starts`, `ends` (N,) int, subjects
-    as inclusive spans of sentence `rows`; `subject_prior` (B, T, 2) and `object_prior` (N, T, P, 2) when `config.prior`.
+    Inputs, a dict: ids `characters` (B, T), 0 for padding, and `words` (B, T); subjects `rows`, `starts`,
+    `ends` (N,), inclusive spans of sentence `rows`; with `config.prior` also `subject_prior` (B, T, 2) and
+    `object_prior` (N, T, P, 2).
     """
 
     def __init__(self, config: NetworkConfig, **kwargs: Any):
@@ -132,7 +140,10 @@ class TripleNetwork(keras.Model):
             self.word = layers.Embedding(config.words, config.word_size, trainable=False, name="word")
             self.word_mix = Dense(width, use_bias=False, name="word_mix")
         self.dropout = layers.Dropout(config.dropout)
-        self.blocks = [GatedBlock(width, d, config.gate_dropout, name=f"block_{i}") for i, d in enumerate(config.dilations)]
+        self.blocks = [
+            GatedBlock(width, d, config.gate_dropout, name=f"block_{i}")
+            for i, d in enumerate(config.dilations)
+        ]
         self.helper = Dense(2, name="helper")
         self.subject_hidden = Convolution(width, name="subject_hidden")
         rare = keras.initializers.Constant(-3)  # edges are: the first steps need not learn that
@@ -146,16 +157,22 @@ class TripleNetwork(keras.Model):
         self.from_end = layers.Embedding(2 * REACH + 1, width, name="from_end")
         if full:
             self.attention = SelfAttention(config.heads, width // config.heads, name="attention")
-            self.object_attention = SelfAttention(config.heads, width // config.heads, name="object_attention")
-            self.subject_reader = layers.Bidirectional(layers.GRU(width // 2, unroll=True), name="subject_reader")
+            self.object_attention = SelfAttention(
+                config.heads, width // config.heads, name="object_attention"
+            )
+            self.subject_reader = layers.Bidirectional(
+                layers.GRU(width // 2, unroll=True), name="subject_reader"
+            )
         if config.prior:
             self.object_prior = Convolution(width, name="object_prior")
 
-    def encode(self, characters: Any, words: Any = None, subject_prior: Any = None, training: bool = False) -> dict[str, Any]:
+    def encode(
+        self, characters: Any, words: Any = None, subject_prior: Any = None, training: bool = False
+    ) -> dict[str, Any]:
         """All that does not depend on a subject; `hidden`, `base` and `gate` are what `objects` reads."""
         mask = ops.expand_dims(ops.cast(characters > 0, self.compute_dtype), -1)
         wide = spread(mask, self.config.width)
-        x = self.character(characters) + self.position(ops.arange(ops.shape(characters)[1]))
+        x = self.character(characters) + self.position(positions(characters))
         if self.config.words:
             x = x + self.word_mix(self.word(words))
         x = self.dropout(x, training=training) * wide
@@ -179,20 +196,26 @@ class TripleNetwork(keras.Model):
         if self.config.form != "full":
             edges = [ops.take(flat, first + edge, axis=0) for edge in (starts, ends)]
             return ops.concatenate(edges, -1)
-        fraction = ops.cast(ops.arange(SUBJECT_STEPS), "float32") / (SUBJECT_STEPS - 1)
+        fraction = ops.cast(ops.arange(0, SUBJECT_STEPS), "float32") / (SUBJECT_STEPS - 1)
         steps = ops.cast(ops.round(ops.cast(ends - starts, "float32")[:, None] * fraction), "int32")
         inside = ops.take(flat, (first + starts)[:, None] + steps, axis=0)  # (N, steps, D)
         return self.subject_reader(inside)
 
     def objects(
-        self, encoded: dict[str, Any], characters: Any, rows: Any, starts: Any, ends: Any, object_prior: Any = None
+        self,
+        encoded: dict[str, Any],
+        characters: Any,
+        rows: Any,
+        starts: Any,
+        ends: Any,
+        object_prior: Any = None,
     ) -> Any:
         """Log-probabilities of object edges (N, T, P, 2) for subjects (N,)."""
         width = self.config.width
         subject = self.subject_vector(encoded["hidden"], rows, starts, ends)
         base = ops.take(encoded["base"], rows, axis=0)
         base, helper = base[..., :width], base[..., width:]
-        time = ops.arange(ops.shape(characters)[1])
+        time = positions(characters)  # (1, T)
         x = base * (1 + self.subject_scale(subject)[:, None]) + self.subject_shift(subject)[:, None]
         x = x + self.from_start(ops.clip(time - starts[:, None], -REACH, REACH) + REACH)
         x = x + self.from_end(ops.clip(time - ends[:, None], -REACH, REACH) + REACH)
@@ -215,13 +238,18 @@ class TripleNetwork(keras.Model):
         return {"subject": encoded["subject"], "objects": objects}
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
     ) -> Any:
         """Subject plus object cross-entropy: sums over edges and predicates, means over real characters.
 
-        `y`: `subject` (B, T, 2) and `objects` (N, T, P, 2) in {0, 1}; `annotated` (B, P), the predicates that each row
-        was annotated for; `used` (N,), 0 for an empty slot. Other predicates are left out, and where a row shows no
-        subject there may be one of theirs: its negatives weigh as much as the share of predicates annotated.
+        `y`: `subject` (B, T, 2) and `objects` (N, T, P, 2) in {0, 1}; `annotated` (B, P), the predicates that
+        each row was annotated for; `used` (N,), 0 for an empty slot. Predicates not annotated are left out;
+        since what is no subject may be one of theirs, a row's subject negatives weigh by the share annotated.
         """
         mask = ops.cast(x["characters"] > 0, self.compute_dtype)
         share = ops.mean(y["annotated"], axis=1)[:, None, None]
@@ -230,7 +258,10 @@ class TripleNetwork(keras.Model):
         slots = ops.take(mask, x["rows"], axis=0) * y["used"][:, None]  # (N, T)
         annotated = ops.repeat(ops.take(y["annotated"], x["rows"], axis=0), 2, axis=1)  # (N, 2 P)
         flat = (*ops.shape(slots), 2 * self.config.predicates)
-        edges = cross_entropy(ops.reshape(y["objects"], flat), ops.reshape(y_pred["objects"], flat)) * annotated[:, None]
+        edges = (
+            cross_entropy(ops.reshape(y["objects"], flat), ops.reshape(y_pred["objects"], flat))
+            * annotated[:, None]
+        )
         objects = ops.sum(ops.sum(edges, axis=2) * slots) / ops.maximum(ops.sum(slots), 1)
         return subject + objects
 

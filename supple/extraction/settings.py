@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from supple.errors import InputError
+from supple.extraction.align import Mode
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,9 @@ class Settings:
     form: str = "full"  # "full", or "fast": half the blocks, no attention, no words
     words: bool = True
     prior: bool = False
-    spans: str = "nearest"  # which occurrence of a name is meant: the "nearest" to its partner, or the "first"
+    spans: Mode = (
+        "nearest"  # which occurrence of a name is meant: "nearest" to its partner, or "first"
+    )
     augment: float = 0.5  # probability of swapping the names of a fact
     epochs: int = 20
     patience: int = 5  # epochs without a better F1 before training stops
@@ -54,5 +57,7 @@ def read_settings(path: Path | None) -> Settings:
             raise InputError(f"{name} = {value!r} should be a {kind.__name__}; correct it", path=path)
     for name, choices in (("form", ("full", "fast")), ("spans", ("nearest", "first"))):
         if given.get(name, choices[0]) not in choices:
-            raise InputError(f"{name} = {given[name]!r} should be one of {', '.join(choices)}; correct it", path=path)
+            raise InputError(
+                f"{name} = {given[name]!r} should be one of {', '.join(choices)}; correct it", path=path
+            )
     return Settings(**given)

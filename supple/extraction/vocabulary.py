@@ -43,24 +43,31 @@ def one_to_one_aliases() -> dict[str, str]:
     return aliases
 
 
+def fold(text: str, aliases: dict[str, str]) -> str:
+    """The text with every character that has an alias replaced."""
+    return text.translate({ord(alias): plain for alias, plain in aliases.items()})
+
+
 def build_characters(texts: Iterable[str], aliases: dict[str, str], min_count: int = 2) -> list[str]:
     """The plain characters seen at least `min_count` times in `texts`, most frequent first."""
-    table = str.maketrans(aliases)
-    counts: Counter[str] = Counter()
-    for text in texts:
-        counts.update(text.translate(table))
+    counts = Counter(fold("".join(texts), aliases))
     return [character for character, count in counts.most_common() if count >= min_count]
 
 
 def read_lines(paths: Iterable[str | Path]) -> Iterator[str]:
     """The lines of UTF-8 text files, plain or `.xz`."""
     for path in map(Path, paths):
-        opened = lzma.open(path, "rt", encoding="utf-8") if path.suffix == ".xz" else path.open(encoding="utf-8")
         try:
-            with opened as lines:
+            with (
+                lzma.open(path, "rt", encoding="utf-8")
+                if path.suffix == ".xz"
+                else path.open(encoding="utf-8") as lines
+            ):
                 yield from lines
         except (OSError, UnicodeDecodeError, lzma.LZMAError) as error:
-            raise InputError(f"cannot be read as UTF-8 text ({error}); convert or leave it out", path=path) from None
+            raise InputError(
+                f"cannot be read as UTF-8 text ({error}); convert or leave it out", path=path
+            ) from None
 
 
 def train_word_vectors(
@@ -74,13 +81,13 @@ def train_word_vectors(
     threads: int = 1,
     seed: int = 0,
 ) -> tuple[list[str], np.ndarray]:
-    """Word2vec (skip-gram) on `texts`, segmented by rjieba: the `count` most frequent words, vectors (words, size).
+    """Word2vec (skip-gram) on `texts`: the `count` most frequent words, and their vectors (words, size).
 
     With one thread the result depends on the texts and the seed alone.
     """
     from gensim.models import Word2Vec
 
-    table = str.maketrans(aliases)
+    table = {ord(alias): plain for alias, plain in aliases.items()}
 
     class Sentences:  # gensim reads its corpus once an epoch
         def __iter__(self) -> Iterator[list[str]]:
@@ -89,14 +96,23 @@ def train_word_vectors(
     if iter(texts) is texts:
         texts = list(texts)
     model = Word2Vec(
-        Sentences(), vector_size=size, min_count=min_count, max_final_vocab=count, sg=1, epochs=epochs, workers=threads, seed=seed
+        Sentences(),
+        vector_size=size,
+        min_count=min_count,
+        max_final_vocab=count,
+        sg=1,
+        epochs=epochs,
+        workers=threads,
+        seed=seed,
     )
     vectors = model.wv.vectors
     return list(model.wv.index_to_key), (vectors / np.std(vectors)).astype(np.float16)
 
 
-def initial_characters(characters: list[str], path: str | Path, width: int, rng: np.random.Generator) -> np.ndarray:
-    """Initial character embeddings (characters, width): published vectors cut to their principal axes, noise elsewhere.
+def initial_characters(
+    characters: list[str], path: str | Path, width: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Initial embeddings (characters, width): published vectors on their principal axes, noise for the rest.
 
     `path`: an `.npz` with `chars` (n,) and `vectors` (n, size).
     """
@@ -134,14 +150,16 @@ def build_lexicon(texts: list[str], settings: Settings) -> Lexicon:
     characters = build_characters(texts, aliases)
     if settings.character_vectors:
         with np.load(settings.character_vectors) as file:
-            known = "".join(file["chars"]).translate(str.maketrans(aliases))
+            known = fold("".join(file["chars"]), aliases)
         characters = list(dict.fromkeys([*characters, *known]))
     words, vectors = build_words(texts, aliases, settings)
     kept = set(characters)
     return Lexicon(characters, {a: c for a, c in aliases.items() if c in kept}, words, vectors)
 
 
-def build_words(texts: list[str], aliases: dict[str, str], settings: Settings) -> tuple[list[str], np.ndarray]:
+def build_words(
+    texts: list[str], aliases: dict[str, str], settings: Settings
+) -> tuple[list[str], np.ndarray]:
     """Words and their vectors: none, given, or trained."""
     if not settings.words or settings.form == "fast":
         return [], np.zeros((0, settings.word_size), np.float16)
@@ -163,7 +181,11 @@ def save_lexicon(lexicon: Lexicon, path: Path) -> None:
     """Write a lexicon as `.npz`."""
     old, new = "".join(lexicon.aliases), "".join(lexicon.aliases.values())
     np.savez(
-        path, characters="".join(lexicon.characters), aliases=[old, new], words="\n".join(lexicon.words), vectors=lexicon.vectors
+        path,
+        characters="".join(lexicon.characters),
+        aliases=[old, new],
+        words="\n".join(lexicon.words),
+        vectors=lexicon.vectors,
     )
 
 

@@ -52,10 +52,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Start the command in a process of its own, in an empty folder; `seconds` is what a text takes."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def run(*arguments: object, seconds: float = 0, stderr: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
+    def run(*arguments: object, seconds: float = 0, **pipes: int) -> subprocess.Popen[bytes]:
         environment = os.environ | {"STUB_SECONDS": str(seconds), "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-m", "tests.cli.stub", *map(str, arguments)]
-        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": stderr}
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | pipes
         # Unbuffered: `readline` must leave to `communicate` what it did not return.
         started.append(subprocess.Popen(command, cwd=tmp_path, env=environment, bufsize=0, **pipes))
         return started[-1]

@@ -64,13 +64,27 @@ def test_interruption_leaves_no_file(start: Start, corpus: str, number: int, tmp
     assert os.listdir(tmp_path) == [corpus]
 
 
-def test_a_reader_who_has_seen_enough_is_no_error(start: Start, corpus: str) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_who_has_seen_enough_is_no_error(
+    start: Start, corpus: str, unbuffered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     process = start("extract", corpus)
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())
     process.stdout.close()
     assert process.stderr is not None and process.stderr.read() == b""
     assert process.wait(20) == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_is_one_line(start: Start, unbuffered: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    with open("/dev/full", "wb") as full:
+        process = start("extract", "--text", "甲", stdout=full.fileno())
+    _, error = process.communicate(timeout=20)
+    assert process.returncode == 1 and error == b"supple: [Errno 28] No space left on device\n"
 
 
 def test_progress_goes_to_a_terminal_and_nothing_of_it_to_the_file(

@@ -1,17 +1,13 @@
-"""A network in training as an extractor, and how well an extractor does on labelled rows."""
+"""A network in training behind the interface of the runtime."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import keras
 import numpy as np
 
-from supple.extraction.corpus import Example
 from supple.extraction.network import TripleNetwork
-from supple.runtime import Extractor
-from supple.runtime.metric import Score
 
 
 class EncodeGraph(keras.Model):
@@ -53,7 +49,10 @@ class KerasSession:
     def encode(self, **inputs: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Edge probabilities of subjects (batch, time, 2), and what `objects` must be told of the batch."""
         rows, time = inputs["characters"].shape
-        inputs = {name: lengthened(array, max(rows, self.batch_characters // time)) for name, array in inputs.items()}
+        inputs = {
+            name: lengthened(array, max(rows, self.batch_characters // time))
+            for name, array in inputs.items()
+        }
         encoded = self.encode_graph.predict_on_batch(inputs)
         return encoded.pop("subject")[:rows], encoded | {"characters": inputs["characters"]}
 
@@ -68,13 +67,3 @@ class KerasSession:
 def lengthened(array: np.ndarray, rows: int) -> np.ndarray:
     """The array with rows of zeros behind."""
     return np.concatenate([array, np.zeros((rows - len(array), *array.shape[1:]), array.dtype)])
-
-
-def evaluate(extractor: Extractor, examples: Iterable[Example], **stream: Any) -> Score:
-    """Precision, recall and F1 of an extractor; each row counts within its label space."""
-    examples, score = list(examples), Score()
-    found = extractor.stream([example.text for example in examples], **stream)
-    for example, triples in zip(examples, found, strict=True):
-        predicted = [(t.subject.text, t.predicate, t.object.text) for t in triples]
-        score.add(predicted, example.facts, example.space)
-    return score
