@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +89,11 @@ def write_json(path: Path, content: Any, indent: int | None = 1) -> None:
 
 def card(settings: Settings, network: TripleNetwork, result: Score, errors: list[float]) -> str:
     """A model card: what the model is, how it was trained, how well it does."""
-    default = asdict(Settings())
-    changed = {name: value for name, value in asdict(settings).items() if value != default[name]}
+    changed = {
+        field.name: value.rpartition("/")[2] if isinstance(value, str) else value  # names of files, not paths
+        for field in fields(settings)
+        if (value := getattr(settings, field.name)) != field.default
+    }
     precision, recall, f1 = result.micro
     rows = [
         f"| {name} | {result.gold[name]} | {p:.3f} | {r:.3f} | {f:.3f} |"

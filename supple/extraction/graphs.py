@@ -59,7 +59,17 @@ def write_graph(model: Any, inputs: Inputs, outputs: tuple[str, ...], path: Path
         for shape, dtype in inputs.values()
     ]
     names = {"input_names": list(inputs), "output_names": list(outputs), "model_name": path.stem}
-    path.write_bytes(halved(to_onnx(function, specs, opset=OPSET, **names)).SerializeToString())
+    graph = halved(multiplied(to_onnx(function, specs, opset=OPSET, **names)))
+    path.write_bytes(graph.SerializeToString())
+
+
+def multiplied(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph with plain products as MatMul: ONNX Runtime packs its weights, those of Einsum it does not."""
+    for node in graph.graph.node:
+        if node.op_type == "Einsum" and node.attribute[0].s in (b"abc,cd->abd", b"abcd,de->abce"):
+            node.op_type = "MatMul"
+            del node.attribute[:]
+    return graph
 
 
 def halved(graph: onnx.ModelProto) -> onnx.ModelProto:

@@ -179,14 +179,14 @@ class TripleNetwork(keras.Model):
         for block in self.blocks:
             x = block(x, wide, training=training)
         full, prior = self.config.form == "full", [subject_prior] if self.config.prior else []
-        helper = ops.log_sigmoid(self.helper(x))
+        helper = log_sigmoid(self.helper(x))
         views = [self.attention(x, mask) * wide] if full else []
         hidden = ops.relu(self.subject_hidden(ops.concatenate([*views, x, *prior], -1)))
-        subject = ops.log_sigmoid(self.subject_edges(hidden)) + helper
+        subject = log_sigmoid(self.subject_edges(hidden)) + helper
         views = [self.object_attention(x, mask) * wide] if full else []
         base = self.object_hidden(ops.concatenate([*views, x], -1))
         pooled = ops.max(x - 1e9 * (1 - wide), axis=1)
-        gate = ops.log_sigmoid(self.gate(pooled))
+        gate = log_sigmoid(self.gate(pooled))
         return {"subject": subject, "hidden": x, "base": ops.concatenate([base, helper], -1), "gate": gate}
 
     def subject_vector(self, hidden: Any, rows: Any, starts: Any, ends: Any) -> Any:
@@ -222,7 +222,7 @@ class TripleNetwork(keras.Model):
         if self.config.prior:
             prior = ops.reshape(object_prior, (-1, ops.shape(characters)[1], 2 * self.config.predicates))
             x = x + self.object_prior(prior)
-        edges = ops.log_sigmoid(self.object_edges(ops.relu(x)))  # (N, T, 2 P), starts and ends in turn
+        edges = log_sigmoid(self.object_edges(ops.relu(x)))  # (N, T, 2 P), starts and ends in turn
         edges = edges + product(helper, ops.tile(ops.eye(2), (1, self.config.predicates)))
         gate = ops.repeat(ops.take(encoded["gate"], rows, axis=0), 2, axis=1)
         return ops.reshape(edges + gate[:, None], (-1, ops.shape(characters)[1], self.config.predicates, 2))
@@ -264,6 +264,11 @@ class TripleNetwork(keras.Model):
         )
         objects = ops.sum(ops.sum(edges, axis=2) * slots) / ops.maximum(ops.sum(slots), 1)
         return subject + objects
+
+
+def log_sigmoid(x: Any) -> Any:
+    """Log of the sigmoid, finite however negative `x` is: exported, Keras's own is -inf below -88."""
+    return -ops.relu(-x) - ops.log1p(ops.exp(-ops.abs(x)))
 
 
 def cross_entropy(target: Any, log_p: Any) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from supple.errors import InputError
 from supple.extraction.align import Mode
@@ -18,9 +20,7 @@ class Settings:
     form: str = "full"  # "full", or "fast": half the blocks, no attention, no words
     words: bool = True
     prior: bool = False
-    spans: Mode = (
-        "nearest"  # which occurrence of a name is meant: "nearest" to its partner, or "first"
-    )
+    spans: Mode = "nearest"  # which occurrence of a name is meant: "nearest" to its partner, or "first"
     augment: float = 0.5  # probability of swapping the names of a fact
     epochs: int = 20
     patience: int = 5  # epochs without a better F1 before training stops
@@ -33,7 +33,26 @@ class Settings:
     word_text: tuple[str, ...] = ()  # more text to train word vectors on: .txt or .txt.xz
     word_size: int = 64
     word_count: int = 50_000
+    word_epochs: int = 3
     word_threads: int = 1  # more than one is faster, and not repeatable
+
+
+KINDS = {
+    str: "text in quotes",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    tuple: "a list of texts",
+}
+COUNTS = "epochs", "patience", "batch_characters", "word_size", "word_count", "word_epochs", "word_threads"
+RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "form": ("one of full, fast", lambda value: value in ("full", "fast")),
+    "spans": ("one of nearest, first", lambda value: value in ("nearest", "first")),
+    "augment": ("from 0 to 1", lambda value: 0 <= value <= 1),
+    "average": ("from 0 to below 1", lambda value: 0 <= value < 1),
+    "learning_rate": ("above 0", lambda value: value > 0),
+    "seed": ("from 0 to 4294967295", lambda value: 0 <= value < 1 << 32),
+} | dict.fromkeys(COUNTS, ("1 or more", lambda value: value >= 1))
 
 
 def read_settings(path: Path | None) -> Settings:
@@ -54,10 +73,9 @@ def read_settings(path: Path | None) -> Settings:
         elif kind is float and type(value) is int:
             given[name] = float(value)
         elif type(value) is not kind:
-            raise InputError(f"{name} = {value!r} should be a {kind.__name__}; correct it", path=path)
-    for name, choices in (("form", ("full", "fast")), ("spans", ("nearest", "first"))):
-        if given.get(name, choices[0]) not in choices:
-            raise InputError(
-                f"{name} = {given[name]!r} should be one of {', '.join(choices)}; correct it", path=path
-            )
+            raise InputError(f"{name} = {value!r} should be {KINDS[kind]}; correct it", path=path)
+    for name, value in given.items():
+        expected, fits = RANGES.get(name, ("", lambda value: True))
+        if not fits(value):
+            raise InputError(f"{name} = {value!r} should be {expected}; correct it", path=path)
     return Settings(**given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -35,7 +36,8 @@ def one_to_one_aliases() -> dict[str, str]:
             plain = " "
         else:
             plain = character
-            for step in (lambda c: unicodedata.normalize("NFKC", c), str.lower, simplify):
+            # Twice, for 薴 → 苧 → 苎: what is plain must stay so.
+            for step in (lambda c: unicodedata.normalize("NFKC", c), str.lower, simplify, simplify):
                 changed = step(plain)
                 plain = changed if len(changed) == 1 else plain
         if plain != character:
@@ -83,7 +85,7 @@ def train_word_vectors(
 ) -> tuple[list[str], np.ndarray]:
     """Word2vec (skip-gram) on `texts`: the `count` most frequent words, and their vectors (words, size).
 
-    With one thread the result depends on the texts and the seed alone.
+    With one thread the result depends on the texts and the seed alone. No words, if none is frequent enough.
     """
     from gensim.models import Word2Vec
 
@@ -96,17 +98,27 @@ def train_word_vectors(
     if iter(texts) is texts:
         texts = list(texts)
     model = Word2Vec(
-        Sentences(),
-        vector_size=size,
-        min_count=min_count,
-        max_final_vocab=count,
-        sg=1,
-        epochs=epochs,
-        workers=threads,
-        seed=seed,
+        vector_size=size, min_count=min_count, max_final_vocab=count, sg=1, workers=threads, seed=seed
     )
+    model.build_vocab(Sentences())
+    if not len(model.wv):  # which `train` refuses
+        return [], np.zeros((0, size), np.float16)
+    model.train(Sentences(), total_examples=model.corpus_count, epochs=epochs)
     vectors = model.wv.vectors
     return list(model.wv.index_to_key), (vectors / np.std(vectors)).astype(np.float16)
+
+
+def read_vectors(path: str | Path, names: str) -> tuple[list[str], np.ndarray]:
+    """The arrays `names` (n,) and `vectors` (n, size) of an `.npz`; InputError if it does not hold them."""
+    try:
+        with open(path, "rb") as opened, np.load(opened) as file:
+            known, vectors = [str(name) for name in file[names]], file["vectors"]
+        if vectors.ndim != 2 or len(vectors) != len(known):
+            raise ValueError(f"{len(known)} names, vectors of shape {vectors.shape}")
+    except Exception as error:  # numpy says in many ways that a file is no .npz
+        problem = f"cannot be read as an .npz with `{names}` and `vectors` ({error}); correct it"
+        raise InputError(problem, path=path) from None
+    return known, vectors
 
 
 def initial_characters(
@@ -116,8 +128,8 @@ def initial_characters(
 
     `path`: an `.npz` with `chars` (n,) and `vectors` (n, size).
     """
-    with np.load(path) as file:
-        known, vectors = list(file["chars"]), file["vectors"].astype(np.float32)
+    known, vectors = read_vectors(path, "chars")
+    vectors = vectors.astype(np.float32)
     vectors -= vectors.mean(0)
     axes = np.linalg.svd(vectors, full_matrices=False)[2][:width]
     projected = vectors @ axes.T
@@ -149,8 +161,7 @@ def build_lexicon(texts: list[str], settings: Settings) -> Lexicon:
     aliases = one_to_one_aliases()
     characters = build_characters(texts, aliases)
     if settings.character_vectors:
-        with np.load(settings.character_vectors) as file:
-            known = fold("".join(file["chars"]), aliases)
+        known = fold("".join(read_vectors(settings.character_vectors, "chars")[0]), aliases)
         characters = list(dict.fromkeys([*characters, *known]))
     words, vectors = build_words(texts, aliases, settings)
     kept = set(characters)
@@ -164,29 +175,31 @@ def build_words(
     if not settings.words or settings.form == "fast":
         return [], np.zeros((0, settings.word_size), np.float16)
     if settings.word_vectors:
-        with np.load(settings.word_vectors) as file:
-            return [str(word) for word in file["words"]], file["vectors"]
+        return read_vectors(settings.word_vectors, "words")
     texts = [*texts, *read_lines(settings.word_text)] if settings.word_text else texts
     return train_word_vectors(
         texts,
         aliases,
         size=settings.word_size,
         count=settings.word_count,
+        epochs=settings.word_epochs,
         threads=settings.word_threads,
         seed=settings.seed,
     )
 
 
 def save_lexicon(lexicon: Lexicon, path: Path) -> None:
-    """Write a lexicon as `.npz`."""
+    """Write a lexicon as `.npz`, whole or not at all."""
     old, new = "".join(lexicon.aliases), "".join(lexicon.aliases.values())
+    part = path.with_suffix(".part.npz")
     np.savez(
-        path,
+        part,
         characters="".join(lexicon.characters),
         aliases=[old, new],
         words="\n".join(lexicon.words),
         vectors=lexicon.vectors,
     )
+    os.replace(part, path)
 
 
 def load_lexicon(path: Path) -> Lexicon:
