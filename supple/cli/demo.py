@@ -46,6 +46,7 @@ def demo() -> None:
     console, text = Console(highlight=False, markup=False), "\n".join(SENTENCES)
     start = time.perf_counter()
     extractor = load("zh", None)
+    extractor(SENTENCES[0])  # the dictionary of words is read for the first text
     loaded = time.perf_counter()
     triples = extractor(text)
     seconds = time.perf_counter() - loaded

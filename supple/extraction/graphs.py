@@ -64,7 +64,7 @@ def write_graph(model: Any, inputs: Inputs, outputs: tuple[str, ...], path: Path
 
 
 def multiplied(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph with plain products as MatMul: ONNX Runtime packs its weights, those of Einsum it does not."""
+    """The graph with plain products as MatMul: ONNX Runtime packs its weights, but not those of Einsum."""
     for node in graph.graph.node:
         if node.op_type == "Einsum" and node.attribute[0].s in (b"abc,cd->abd", b"abcd,de->abce"):
             node.op_type = "MatMul"
