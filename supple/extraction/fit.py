@@ -83,11 +83,11 @@ def train_rows(
 
 def begin(folder: Path, settings: Settings, resume: bool) -> None:
     """Make the checkpoint's folder ready: check that it fits when resuming, empty it when not."""
-    known = folder / "settings.json"
-    fixed = json.loads(json.dumps(asdict(settings) | {"epochs": None, "patience": None}))
+    known, fixed = folder / "settings.json", fixed_settings(settings)
     if resume and known.exists():
-        before = json.loads(known.read_text("utf-8"))
-        if changed := [name for name in fixed if before.get(name) != fixed[name]]:
+        # A setting that was added since had its default.
+        before = fixed_settings(Settings()) | json.loads(known.read_text("utf-8"))
+        if changed := [name for name in fixed if before[name] != fixed[name]]:
             problem = f"was begun with another {', '.join(changed)}; take it back, or start without --resume"
             raise InputError(problem, path=folder)
         return
@@ -95,6 +95,11 @@ def begin(folder: Path, settings: Settings, resume: bool) -> None:
     for name in ("lexicon.npz", "state.npz"):
         (folder / name).unlink(missing_ok=True)
     known.write_text(json.dumps(fixed, ensure_ascii=False, indent=1), "utf-8")
+
+
+def fixed_settings(settings: Settings) -> dict[str, Any]:
+    """The settings that an interrupted training must be resumed with, as JSON has them."""
+    return json.loads(json.dumps(asdict(settings) | {"epochs": None, "patience": None}))
 
 
 def shortened(row: Example) -> list[Example]:
@@ -246,6 +251,12 @@ def save(path: Path, variables: list[Any], reports: list[dict[str, float]], best
 def load(path: Path, variables: list[Any]) -> tuple[list[dict[str, float]], list[np.ndarray]]:
     """Set variables to the values that `save` wrote; its reports and best weights."""
     with np.load(path) as file:
-        assign(variables, (file[f"variable_{i}"] for i in range(len(variables))))
-        count = sum(name.startswith("best_") for name in file.files)
-        return json.loads(str(file["reports"])), [file[f"best_{i}"] for i in range(count)]
+        reports = json.loads(str(file["reports"]))
+        values, best = (
+            [file[name] for name in file.files if name.startswith(kind)] for kind in ("variable", "best")
+        )
+    if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
+        problem = "was begun with another schema; take it back, or start without --resume"
+        raise InputError(problem, path=path)
+    assign(variables, values)
+    return reports, best

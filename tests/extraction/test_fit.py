@@ -208,7 +208,7 @@ def test_a_checkpoint_is_replaced_whole_or_not_at_all(
 @pytest.mark.parametrize("shapes", [[(3,)], [(2,), (1,)], []])
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path, shapes: list[tuple[int, ...]]) -> None:
     fit.save(tmp_path / "state.npz", [keras.Variable([1.0, 2.0])], [], [])
-    with pytest.raises(InputError, match=r"state\.npz: was begun with another schema"):
+    with pytest.raises(InputError, match=r"state\.npz: was begun with another schema; take it back"):
         fit.load(tmp_path / "state.npz", [keras.Variable(np.zeros(shape)) for shape in shapes])
 
 
@@ -308,7 +308,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str,
         ("train", "", "train.jsonl: "),
         ("train", "\n\n", "train.jsonl: "),
         ("dev", "", "dev.jsonl: "),
-        ("schema", "[]", "schema.json: the schema is empty; give it at least one relation"),
+        ("schema", '{"relations": []}', "schema.json: the schema is empty; give it at least one relation"),
         ("schema", '["作曲"]', "train.jsonl:1: unknown predicate '"),
         (
             "train",

@@ -36,7 +36,7 @@ def full() -> TripleNetwork:
 @pytest.fixture(scope="module")
 def fast() -> TripleNetwork:
     """The fast form as published: characters alone."""
-    return tiny.network("fast", words=False, prior=False)
+    return tiny.network("fast", words=0, prior=False)
 
 
 @pytest.fixture(params=["full", "fast"])
@@ -318,7 +318,7 @@ def test_loss_does_not_look_at_padding_empty_slots_and_what_nobody_annotated(fas
 
 
 def test_what_nobody_annotated_is_not_learned() -> None:
-    net = tiny.network("fast", words=False, prior=False)
+    net = tiny.network("fast", words=0, prior=False)
     net.compile(keras.optimizers.SGD(0.1))
     batch = Batch(net)
     before = [ops.convert_to_numpy(w).copy() for layer in (net.object_edges, net.gate) for w in layer.weights]

@@ -70,13 +70,15 @@ def write_rows(path: Path, examples: list[Example]) -> Path:
     return path
 
 
-def network(form: str = "full", *, words: bool = True, prior: bool = True, seed: int = 0) -> TripleNetwork:
-    """A network of 20 characters, 6 words and 3 predicates with random weights, none of them zero."""
+def network(
+    form: str = "full", *, characters: int = 20, words: int = 7, prior: bool = True, seed: int = 0
+) -> TripleNetwork:
+    """A network of 3 predicates with random weights, none of them zero."""
     from supple.extraction.network import NetworkConfig, TripleNetwork
 
-    made = TripleNetwork(NetworkConfig(20, 3, words=7 * words, word_size=4, prior=prior, form=form, **SHAPE))
+    config = NetworkConfig(characters, 3, words=words, word_size=4, prior=prior, form=form, **SHAPE)
+    made, rng = TripleNetwork(config), np.random.default_rng(seed)
     build(made)
-    rng = np.random.default_rng(seed)
     for weight in made.weights:
         weight.assign(rng.normal(0, 0.3, weight.shape).astype(np.float32))
     return made
