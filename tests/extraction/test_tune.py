@@ -90,7 +90,7 @@ def test_without_anything_to_gain_the_published_stay() -> None:
 
 def test_tuning_looks_at_enough_rows_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tune, "ENOUGH", 2)
-    texts: dict[str, list[Candidate]] = {"a": [((0.45,) * 4, True)], "b": [((0.9,) * 4, True)]}
+    texts: dict[str, list[Candidate]] = {"a": [((0.45, 0.9, 0.9, 0.9), True)], "b": [((0.9,) * 4, True)]}
     rows = [*rows_of(texts), Example("a text that nobody knows", ())]
     found = tune_thresholds(lambda tried: Finder(texts, tried), rows)  # type: ignore[arg-type,return-value]
     assert f1(texts, found) == 1
