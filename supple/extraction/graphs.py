@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from supple.extraction.session import EncodeGraph, ObjectsGraph
 
 OPSET = 18
 LARGE = 1024  # weights of more numbers than this are stored in half precision
+
+logging.getLogger("onnx_ir.serde").setLevel(logging.ERROR)  # it warns of every constant without a type
 
 Inputs = dict[str, tuple[str, type]]  # name -> shape with symbols, type
 

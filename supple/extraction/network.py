@@ -139,7 +139,8 @@ class TripleNetwork(keras.Model):
         if config.words:
             self.word = layers.Embedding(config.words, config.word_size, trainable=False, name="word")
             self.word_mix = Dense(width, use_bias=False, name="word_mix")
-        self.dropout = layers.Dropout(config.dropout)
+        # With a noise shape, Keras draws from a seed that checkpoints hold on PyTorch too.
+        self.dropout = layers.Dropout(config.dropout, noise_shape=(None, None, None))
         self.blocks = [
             GatedBlock(width, d, config.gate_dropout, name=f"block_{i}")
             for i, d in enumerate(config.dilations)
