@@ -166,7 +166,15 @@ def test_keras_and_onnx_agree_on_a_real_sample(data: Path, tmp_path: Path) -> No
     schema = read_schema(SCHEMA)
     dev = list(read_examples(data / "duie" / "dev_duie2.jsonl", schema))[:120]
     vectors = str(data / "embeddings" / "tencent_char_200d.npz")
-    settings = Settings(epochs=30, average=0.9, augment=0.0, character_vectors=vectors, batch_characters=2048)
+    settings = Settings(
+        epochs=40,
+        patience=40,
+        average=0.0,
+        augment=0.0,
+        learning_rate=3e-3,
+        batch_characters=2048,
+        character_vectors=vectors,
+    )
     model = trained(tmp_path / "real", settings, schema, dev, dev)
     texts, vocabulary = [row.text for row in dev], model.labels.vocabulary
     width = max(map(len, texts))
