@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from supple.cli.learn import learn
@@ -20,4 +21,8 @@ def train(
         config: TOML file with settings.
         resume: Continue from the last checkpoint in the folder.
     """
-    learn("fit").train(config, train=train, dev=dev, schema=schema, out=out, resume=resume)
+    try:
+        learn("fit").train(config, train=train, dev=dev, schema=schema, out=out, resume=resume)
+    except KeyboardInterrupt:
+        print(f"Finished epochs are in {out}; --resume goes on with the next", file=sys.stderr)
+        raise

@@ -37,8 +37,9 @@ def export(
     prior: Prior | None,
     dev: list[Example],
     out: Path,
-) -> Score:
-    """Write the model folder `out`, its thresholds and calibration tuned on `dev`; the score there."""
+) -> None:
+    """Write the model folder `out`, its thresholds and calibration tuned on `dev`; print the score there."""
+    print("Exporting to ONNX", flush=True)
     out.mkdir(parents=True, exist_ok=True)
     round_weights(network)
     write_graphs(network, out)
@@ -72,7 +73,8 @@ def export(
     result = score(dev, Extractor.load(out).stream(row.text for row in dev))
     errors = [calibration_error(values, right) for values in (scores, calibrate(scores, temperature))]
     (out / "README.md").write_text(card(settings, network, result, errors), "utf-8")
-    return result
+    precision, recall, f1 = result.micro
+    print(f"{out}: precision {precision:.3f}  recall {recall:.3f}  F1 {f1:.3f} with tuned thresholds")
 
 
 def round_weights(network: TripleNetwork) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from rich.progress import track
 
 from supple.extraction.corpus import Example
 from supple.runtime import Extractor
@@ -24,11 +25,10 @@ def tune_thresholds(make: Callable[[Thresholds], Extractor], rows: list[Example]
 
     best = Thresholds()
     known = {best: f1(best)}
-    for _ in range(2):
-        for name in Thresholds._fields:
-            tried = [best._replace(**{name: value}) for value in GRID]
-            known |= {thresholds: f1(thresholds) for thresholds in tried if thresholds not in known}
-            best = max(known, key=lambda thresholds: known[thresholds])
+    for name in track(Thresholds._fields * 2, "Tuning thresholds", transient=True):
+        tried = [best._replace(**{name: value}) for value in GRID]
+        known |= {thresholds: f1(thresholds) for thresholds in tried if thresholds not in known}
+        best = max(known, key=lambda thresholds: known[thresholds])
     return best
 
 

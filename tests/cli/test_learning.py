@@ -36,6 +36,18 @@ def test_train_hands_its_options_on(supple: Callable, calls: list[Any]) -> None:
     assert calls == [((None,), paths | {"resume": False}), ((Path("c.toml"),), paths | {"resume": True})]
 
 
+def test_an_interrupted_training_says_how_to_go_on(
+    supple: Callable, calls: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["supple.extraction.fit"], "train", interrupted)
+    done = supple("train", "--train", "a", "--dev", "d", "--schema", "s", "--out", "m")
+    mend = "Finished epochs are in m; --resume goes on with the next\n"
+    assert (done.code, done.out, done.err) == (130, "", f"{mend}supple: interrupted\n")
+
+
 def test_relabel_hands_its_options_on(supple: Callable, calls: list[Any]) -> None:
     assert supple("relabel", "--train", "a", "--schema", "s", "--out", "o", "--folds", "4").code == 0
     [((config,), options)] = calls
