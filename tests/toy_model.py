@@ -50,7 +50,7 @@ def write(
         "prior": prior is not None,
         "window": 64,
         "thresholds": {"subject_start": 0.5, "subject_end": 0.4, "object_start": 0.5, "object_end": 0.4},
-        "temperature": 1.0,
+        "calibration": {"temperature": 1.0, "bias": 0.0},
         "lengths": [8, 16, 64],
     }
     files = {

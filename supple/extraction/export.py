@@ -16,10 +16,10 @@ from supple.extraction.graphs import write_graphs
 from supple.extraction.network import TripleNetwork
 from supple.extraction.schema import Schema, write_schema
 from supple.extraction.settings import Settings
-from supple.extraction.tune import best_temperature, calibration_error, judged, tune_thresholds
+from supple.extraction.tune import best_calibration, calibration_error, judged, tune_thresholds
 from supple.extraction.vocabulary import Lexicon
 from supple.runtime import Extractor
-from supple.runtime.decode import Thresholds, calibrate
+from supple.runtime.decode import Calibration, Thresholds, calibrate
 from supple.runtime.folder import FORMAT, read_config
 from supple.runtime.metric import Score, score
 from supple.runtime.prior import Prior
@@ -57,7 +57,7 @@ def export(
         "window": WINDOW,
         "lengths": list(LENGTHS),
         "thresholds": Thresholds()._asdict(),
-        "temperature": 1.0,
+        "calibration": Calibration()._asdict(),
     }
     write_json(out / "config.json", config)
     vocabulary, session = lexicon.vocabulary, OnnxSession(out, read_config(out))
@@ -68,10 +68,11 @@ def export(
 
     thresholds = tune_thresholds(lambda tried: extractor(thresholds=tried), dev)
     scores, right = judged(extractor(thresholds=thresholds), dev)
-    temperature = best_temperature(scores, right)
-    write_json(out / "config.json", config | {"thresholds": thresholds._asdict(), "temperature": temperature})
+    calibration = best_calibration(scores, right)
+    tuned = {"thresholds": thresholds._asdict(), "calibration": calibration._asdict()}
+    write_json(out / "config.json", config | tuned)
     result = score(dev, Extractor.load(out).stream(row.text for row in dev))
-    errors = [calibration_error(values, right) for values in (scores, calibrate(scores, temperature))]
+    errors = [calibration_error(values, right) for values in (scores, calibrate(scores, calibration))]
     (out / "README.md").write_text(card(settings, network, result, errors), "utf-8")
     precision, recall, f1 = result.micro
     print(f"{out}: precision {precision:.3f}  recall {recall:.3f}  F1 {f1:.3f} with tuned thresholds")

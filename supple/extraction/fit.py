@@ -32,7 +32,7 @@ from supple.extraction.vocabulary import (
     save_lexicon,
 )
 from supple.runtime import Extractor
-from supple.runtime.decode import Thresholds
+from supple.runtime.decode import Calibration, Thresholds
 from supple.runtime.folder import Config
 from supple.runtime.metric import score
 from supple.runtime.prior import Prior
@@ -221,7 +221,7 @@ def extractor_of(network: TripleNetwork, settings: Settings, labels: Labels) -> 
         prior=settings.prior,
         window=LENGTHS[-1],
         thresholds=Thresholds(),
-        temperature=1.0,
+        calibration=Calibration(),
         lengths=list(LENGTHS),
     )
     session, mirrors = KerasSession(network, settings.batch_characters), labels.schema.mirrors

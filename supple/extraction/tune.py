@@ -9,7 +9,7 @@ from rich.progress import track
 
 from supple.extraction.corpus import Example
 from supple.runtime import Extractor
-from supple.runtime.decode import Thresholds, calibrate
+from supple.runtime.decode import Calibration, Thresholds
 from supple.runtime.metric import normalise, score
 
 GRID = (0.2, 0.3, 0.4, 0.5, 0.6)
@@ -44,17 +44,22 @@ def judged(extractor: Extractor, rows: list[Example]) -> tuple[np.ndarray, np.nd
     return np.array(scores), np.array(right, bool)
 
 
-def best_temperature(scores: np.ndarray, right: np.ndarray) -> float:
-    """The temperature under which scores have the least log loss; 1 without any."""
-    if not len(scores):
-        return 1.0
+def best_calibration(scores: np.ndarray, right: np.ndarray) -> Calibration:
+    """The calibration under which scores have the least log loss, and which a few of them change little.
 
-    def loss(temperature: float) -> float:
-        p = np.clip(calibrate(scores, temperature), 1e-4, 1 - 1e-4)
-        return -float(np.mean(np.log(np.where(right, p, 1 - p))))
+    Logistic regression on the logits, with the penalty ((slope - 1)² + bias²) / 2.
+    """
+    from scipy.optimize import minimize
 
-    grid = np.geomspace(0.25, 4, 97)
-    return round(float(grid[np.argmin([loss(temperature) for temperature in grid])]), 3)
+    scores = np.clip(scores, 1e-4, 1 - 1e-4)
+    logits, sign = np.log(scores / (1 - scores)), np.where(right, 1, -1)
+
+    def loss(w: np.ndarray) -> float:
+        slope, bias = w
+        return np.logaddexp(0, -sign * (slope * logits + bias)).sum() + ((slope - 1) ** 2 + bias**2) / 2
+
+    slope, bias = minimize(loss, (1.0, 0.0), bounds=[(0.1, 10), (-10, 10)]).x
+    return Calibration(round(float(1 / slope), 3), round(float(bias), 3))
 
 
 def calibration_error(scores: np.ndarray, right: np.ndarray, bins: int = 10) -> float:

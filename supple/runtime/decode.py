@@ -22,6 +22,16 @@ class Thresholds(NamedTuple):
     object_end: float = 0.4
 
 
+class Calibration(NamedTuple):
+    """How a product of probabilities becomes a score; as given, it stays what it is."""
+
+    temperature: float = 1.0
+    bias: float = 0.0
+
+
+UNCALIBRATED = Calibration()
+
+
 class Spans(NamedTuple):
     """Spans found in a batch, one array a field, each (K,); `end` is inclusive."""
 
@@ -69,13 +79,16 @@ def _places(mask: np.ndarray) -> np.ndarray:
     return np.sort((row * labels + label) * time + position)
 
 
-def calibrate(score: np.ndarray, temperature: float) -> np.ndarray:
-    """sigmoid(logit(score) / temperature), written so that 0 and 1 stay what they are."""
-    yes, no = score ** (1 / temperature), (1 - score) ** (1 / temperature)
+def calibrate(score: np.ndarray, calibration: Calibration) -> np.ndarray:
+    """sigmoid(logit(score) / temperature + bias), written so that 0 and 1 stay what they are (Platt 1999)."""
+    power = 1 / calibration.temperature
+    yes, no = score**power * np.exp(calibration.bias), (1 - score) ** power
     return yes / (yes + no)
 
 
-def decode(subject: np.ndarray, objects: Objects, thresholds: Thresholds, temperature: float = 1.0) -> Facts:
+def decode(
+    subject: np.ndarray, objects: Objects, thresholds: Thresholds, calibration: Calibration = UNCALIBRATED
+) -> Facts:
     """Every triple of a batch, sorted by row and subject.
 
     `subject` is (batch, time, 2). `objects(rows, starts, ends)`, int32 (N,) each and ends inclusive, gives
@@ -89,7 +102,7 @@ def decode(subject: np.ndarray, objects: Objects, thresholds: Thresholds, temper
         edges = objects(*(column[at : at + step] for column in asked))
         answer = spans(edges, thresholds.object_start, thresholds.object_end)
         who = at + answer.row
-        score = calibrate(found.score[who] * answer.score, temperature)
+        score = calibrate(found.score[who] * answer.score, calibration)
         subjects = found.row[who], found.start[who], found.end[who]
         parts.append(Facts(*subjects, answer.label, answer.start, answer.end, score))
     return Facts(*map(np.concatenate, zip(*parts, strict=True)))

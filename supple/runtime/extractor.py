@@ -174,7 +174,7 @@ class Extractor:
                 )
             return self._session.objects(**inputs)
 
-        return list(self._triples(batch, decode(subject, objects, config.thresholds, config.temperature)))
+        return list(self._triples(batch, decode(subject, objects, config.thresholds, config.calibration)))
 
     def _triples(self, batch: list[_Piece], facts: Facts) -> Iterator[tuple[_Page, Triple]]:
         # Rounding hides the last digits of a matrix product, which may depend on the shape of the batch.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from supple.errors import InputError
-from supple.runtime.decode import Thresholds
+from supple.runtime.decode import Calibration, Thresholds
 from supple.runtime.prior import Prior
 from supple.runtime.text import Vocabulary
 
@@ -26,7 +26,7 @@ class Config(NamedTuple):
     prior: bool
     window: int
     thresholds: Thresholds
-    temperature: float
+    calibration: Calibration
     lengths: list[int]
 
 
@@ -65,8 +65,11 @@ def read_config(folder: Path) -> Config:
         problem = f"model format {raw.get('format')!r}, expected {FORMAT}; update supple, or {MEND}"
         raise InputError(problem, path=path)
     try:
-        thresholds = Thresholds(**raw["thresholds"])
-        config = Config(**{field: raw[field] for field in Config._fields})._replace(thresholds=thresholds)
+        read = {
+            "thresholds": Thresholds(**raw["thresholds"]),
+            "calibration": Calibration(**raw["calibration"]),
+        }
+        config = Config(**{field: raw[field] for field in Config._fields} | read)
         wrong = _wrong(config)
     except KeyError as error:
         raise InputError(f"setting {error} is missing; {MEND}", path=path) from None
@@ -84,7 +87,7 @@ def _wrong(config: Config) -> list[str]:
         "predicates": len(config.predicates) > 0 and all(isinstance(name, str) for name in config.predicates),
         "window": config.window >= 1,
         "thresholds": all(0 <= threshold <= 1 for threshold in config.thresholds),
-        "temperature": config.temperature > 0,
+        "calibration": config.calibration.temperature > 0 and abs(config.calibration.bias) < 100,
         "lengths": lengths
         and lengths == sorted(lengths)
         and lengths[0] >= 1

@@ -17,7 +17,7 @@ from supple.extraction.batches import Labels
 from supple.extraction.session import KerasSession
 from supple.extraction.settings import Settings
 from supple.runtime import Extractor
-from supple.runtime.decode import Thresholds
+from supple.runtime.decode import Calibration, Thresholds
 from supple.runtime.folder import Config, read_config
 from supple.runtime.metric import score
 from supple.runtime.session import OnnxSession, Session
@@ -48,7 +48,7 @@ def onnx_session(network: TripleNetwork, folder: Path) -> OnnxSession:
     write_graphs(network, folder)
     words, prior = bool(network.config.words), network.config.prior
     names = [str(i) for i in range(network.config.predicates)]
-    return OnnxSession(folder, Config("test", names, words, prior, 80, Thresholds(), 1.0, [16, 80]))
+    return OnnxSession(folder, Config("test", names, words, prior, 80, Thresholds(), Calibration(), [16, 80]))
 
 
 def assert_same(network: TripleNetwork, session: Session) -> None:

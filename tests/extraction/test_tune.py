@@ -1,4 +1,4 @@
-"""Thresholds are never worse than those published, temperatures are found again, errors are those by hand."""
+"""Thresholds are never worse than those published, calibrations are found again, errors are those by hand."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supple.extraction import Example, Fact, tune
-from supple.extraction.tune import GRID, best_temperature, calibration_error, judged, tune_thresholds
+from supple.extraction.tune import GRID, best_calibration, calibration_error, judged, tune_thresholds
 from supple.runtime import Span, Triple
-from supple.runtime.decode import Thresholds
+from supple.runtime.decode import Calibration, Thresholds, calibrate
 from supple.runtime.metric import score
 
 Candidate = tuple[tuple[float, ...], bool]  # the probabilities of its four edges, and whether it is right
@@ -96,19 +96,42 @@ def test_tuning_looks_at_enough_rows_and_no_more(monkeypatch: pytest.MonkeyPatch
     assert f1(texts, found) == 1
 
 
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
-def test_the_temperature_of_overconfident_scores_is_found(temperature: float) -> None:
+@pytest.mark.parametrize(("temperature", "bias"), [(0.5, 0.0), (1.0, -1.0), (1.4, 0.7)])
+def test_the_calibration_of_scores_is_found(temperature: float, bias: float) -> None:
     rng = np.random.default_rng(0)
-    logits = rng.normal(0, 2, 50_000)  # of the truth; scores are sharper where the temperature is above 1
+    logits = rng.normal(0, 2, 50_000)  # of the truth
     right = rng.random(len(logits)) < 1 / (1 + np.exp(-logits))
-    scores = 1 / (1 + np.exp(-logits * temperature))
-    assert best_temperature(scores, right) == pytest.approx(temperature, rel=0.04)
+    scores = 1 / (1 + np.exp(-(logits - bias) * temperature))
+    found = best_calibration(scores, right)
+    assert found == pytest.approx((temperature, bias), rel=0.04, abs=0.03)
+    assert calibration_error(calibrate(scores, found), right) < 0.01
 
 
-def test_the_temperature_stays_within_bounds_and_is_1_without_scores() -> None:
-    assert best_temperature(np.zeros(0), np.zeros(0, bool)) == 1
-    assert best_temperature(np.array([0.9, 0.8, 1.0]), np.array([True, True, True])) == 0.25
-    assert best_temperature(np.array([0.9, 0.8, 1.0]), np.array([False, False, False])) == 4
+judgements = st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=60)
+
+
+@given(judgements)
+def test_no_calibration_near_by_is_better(judged: list[tuple[float, bool]]) -> None:
+    scores, right = np.array([s for s, _ in judged]), np.array([r for _, r in judged], bool)
+    logits = np.log((clipped := np.clip(scores, 1e-4, 1 - 1e-4)) / (1 - clipped))
+
+    def loss(slope: float, bias: float) -> float:
+        shifted = slope * logits + bias
+        return (
+            float(np.log1p(np.exp(np.where(right, -shifted, shifted))).sum())
+            + ((slope - 1) ** 2 + bias**2) / 2
+        )
+
+    temperature, bias = best_calibration(scores, right)
+    around = [(1 / temperature + a, bias + b) for a in (-0.05, 0, 0.05) for b in (-0.05, 0, 0.05)]
+    allowed = [loss(slope, bias) for slope, bias in around if slope >= 0.1]
+    assert loss(1 / temperature, bias) <= min(allowed) + 1e-3
+
+
+def test_few_scores_change_little_and_none_nothing() -> None:
+    assert best_calibration(np.zeros(0), np.zeros(0, bool)) == Calibration()
+    sure = best_calibration(np.array([0.9, 0.8, 1.0]), np.array([True, True, True]))
+    assert 0.5 < sure.temperature <= 1 and 0 <= sure.bias < 1
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from supple.runtime import decode as module
-from supple.runtime.decode import Thresholds, calibrate, decode, spans
+from supple.runtime.decode import Calibration, Thresholds, calibrate, decode, spans
 
 levels = st.sampled_from([0.0, 0.3, 0.4, 0.45, 0.5, 0.6, 0.9, 1.0])
 shapes = st.tuples(st.integers(0, 3), st.integers(1, 7), st.integers(1, 3), st.just(2))
@@ -82,13 +82,13 @@ def test_all_subjects_of_a_batch_are_asked_for_in_one_call(monkeypatch: pytest.M
         np.testing.assert_array_equal(column, same)
 
 
-@given(st.floats(0.001, 0.999), st.floats(0.2, 5))
-def test_calibration_divides_the_logit(score: float, temperature: float) -> None:
-    calibrated = calibrate(np.array([score]), temperature)[0]
-    assert math.log(calibrated / (1 - calibrated)) == pytest.approx(
-        math.log(score / (1 - score)) / temperature, abs=1e-6
-    )
+@given(st.floats(0.001, 0.999), st.floats(0.2, 5), st.floats(-2, 2))
+def test_calibration_divides_and_shifts_the_logit(score: float, temperature: float, bias: float) -> None:
+    calibrated = calibrate(np.array([score]), Calibration(temperature, bias))[0]
+    logit = math.log(score / (1 - score)) / temperature + bias
+    assert calibrated == pytest.approx(1 / (1 + math.exp(-logit)), rel=1e-9)
 
 
 def test_calibration_keeps_certainty() -> None:
-    assert calibrate(np.array([0.0, 0.5, 1.0]), 3.0).tolist() == [0.0, 0.5, 1.0]
+    assert calibrate(np.array([0.0, 0.5, 1.0]), Calibration(3.0)).tolist() == [0.0, 0.5, 1.0]
+    assert calibrate(np.array([0.0, 1.0]), Calibration(3.0, 2.0)).tolist() == [0.0, 1.0]

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supple.runtime import Extractor, Span, Triple
+from supple.runtime.decode import Calibration
 from tests.toy_model import ALIASES, EDGES, ENDS, PIECES, PREDICATES
 
 FACT = "甲乙丙丁"
@@ -96,7 +97,9 @@ def test_scores(load: Callable[..., Extractor]) -> None:
         0.3024,
     ]  # .9 x .8 x .9 x .8, .9 x .8 x .6 x .7
     softer = [(0.5184 / 0.4816) ** 0.5, (0.3024 / 0.6976) ** 0.5]
-    assert [triple.score for triple in load(temperature=2.0)(text)] == [round(o / (1 + o), 4) for o in softer]
+    assert [triple.score for triple in load(calibration=Calibration(2.0)._asdict())(text)] == [
+        round(o / (1 + o), 4) for o in softer
+    ]
     assert [triple.score for triple in load()(text, min_score=0.5184)] == [0.5184]
 
 
