@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras reads it once, when it is first imported
+
+# Also where the tests run in the background, which ignores Ctrl-C; children inherit it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("supple", deadline=None, derandomize=True)  # first calls compile; seeds are fixed
 settings.load_profile("supple")

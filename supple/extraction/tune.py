@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from rich.progress import track
+from scipy.optimize import minimize
 
 from supple.extraction.corpus import Example
 from supple.runtime import Extractor
@@ -49,8 +50,6 @@ def best_calibration(scores: np.ndarray, right: np.ndarray) -> Calibration:
 
     Logistic regression on the logits, with the penalty ((slope - 1)² + bias²) / 2.
     """
-    from scipy.optimize import minimize
-
     scores = np.clip(scores, 1e-4, 1 - 1e-4)
     logits, sign = np.log(scores / (1 - scores)), np.where(right, 1, -1)
 
