@@ -56,7 +56,7 @@ def main(
     networks = {
         form: prepared(Settings(form=form, word_epochs=1), schema, examples) for form in ("full", "fast")
     }
-    peak = peak_runs(MATRIX)["numpy", CORES]
+    peak = peak_runs(MATRIX)["onnxruntime", CORES]
     runs = {
         form: lambda net=net, batches=batches: net.fit(batches, shuffle=False, verbose=0)
         for form, (net, batches) in networks.items()
