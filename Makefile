@@ -1,5 +1,5 @@
 PYTHON   ?= python3
-BACKENDS ?= torch
+BACKENDS ?= torch tensorflow
 MARKS    ?= not slow
 
 BACKEND_TESTS = $(BACKENDS:%=test-%)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import cyclopts
 import jax
+import keras
 import numpy as np
 from machine import CORES, alternate, circumstances, peak_runs
 from rich import box
@@ -24,11 +26,11 @@ from rich.table import Table
 from supple.extraction import Example, Schema, read_examples, read_schema
 from supple.extraction.augment import Augmenter
 from supple.extraction.batches import Batches, Labels
-from supple.extraction.fit import build
+from supple.extraction.fit import WARMUP, build
 from supple.extraction.network import TripleNetwork
-from supple.extraction.optimizer import AveragingAdam
 from supple.extraction.settings import Settings
 from supple.extraction.vocabulary import build_lexicon
+from supple.training import WeightAverage
 
 HERE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("SUPPLE_DATA", HERE.parents[1] / "shared" / "data"))
@@ -58,8 +60,8 @@ def main(
     }
     peak = peak_runs(MATRIX)["onnxruntime", CORES]
     runs = {
-        form: lambda net=net, batches=batches: net.fit(batches, shuffle=False, verbose=0)
-        for form, (net, batches) in networks.items()
+        form: partial(run, network, batches, WeightAverage(Settings().average, warmup=WARMUP))
+        for form, (network, batches) in networks.items()
     }
     seconds = alternate(runs | {"peak": peak}, rounds)
     rate = CORES * 8 * MATRIX**3 / min(seconds.pop("peak"))
@@ -75,22 +77,28 @@ def prepared(settings: Settings, schema: Schema, rows: list[Example]) -> tuple[T
     """A network as `supple train` makes it, and the batches of an epoch."""
     lexicon = build_lexicon([row.text for row in rows], settings)
     network = build(settings, lexicon, schema)
-    network.compile(AveragingAdam(settings.learning_rate, decay=settings.average, global_clipnorm=1.0))
+    network.compile(keras.optimizers.Adam(settings.learning_rate, global_clipnorm=1.0))
     labels = Labels(schema, lexicon.vocabulary, bool(lexicon.words), None, settings.spans)
     augment = Augmenter(rows, settings.augment)
-    return network, Batches(
-        rows, labels, characters=settings.batch_characters, seed=0, epoch=0, augment=augment
-    )
+    return network, Batches(rows, labels, characters=settings.batch_characters, seed=0, augment=augment)
+
+
+def run(network: TripleNetwork, batches: Batches, averaging: WeightAverage) -> None:
+    """Train for an epoch, the first again and again."""
+    batches.epoch = 0
+    network.fit(batches, shuffle=False, verbose=0, callbacks=[averaging])
 
 
 def figures(
     network: TripleNetwork, batches: Batches, characters: int, seconds: list[float], peak: float
 ) -> Figures:
     """What the seconds of a network's runs amount to."""
-    taken, padded = median(seconds), sum(length * rows for length, rows, _ in batches.groups)
-    index = {length: i for i, (length, _, _) in enumerate(batches.groups)}  # a batch of each length
-    flops_of = {length: step_flops(network, batches[i][0]) for length, i in index.items()}
-    flops = sum(flops_of[length] for length, _, _ in batches.groups)
+    taken, inputs = median(seconds), [batches[index][0] for index in range(len(batches))]
+    padded = sum(x["characters"].size for x in inputs)
+    flops_of = {
+        x["characters"].shape: step_flops(network, x) for x in {len(x["rows"]): x for x in inputs}.values()
+    }
+    flops = sum(flops_of[x["characters"].shape] for x in inputs)
     return {
         "seconds": seconds,
         "characters_per_s": characters / taken,

@@ -1,12 +1,11 @@
-"""Labelled rows into batches of a few fixed shapes, each epoch's a function of (seed, epoch) alone."""
+"""Labelled rows into batches of a few fixed shapes, each a function of (seed, epoch, index) alone."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 
 from supple.extraction.align import Mode, Place, spans
@@ -14,6 +13,7 @@ from supple.extraction.corpus import Example
 from supple.extraction.schema import Schema
 from supple.runtime.prior import Known, Prior, object_prior, subject_prior
 from supple.runtime.text import Vocabulary, padded
+from supple.training.dataset import Dataset
 
 LENGTHS = (32, 64, 96, 160, 320)  # each is compiled once
 SLOTS = 2  # subjects a row, on average over a batch
@@ -37,8 +37,11 @@ class Slot(NamedTuple):
     objects: set[tuple[int, int, str]]
 
 
-class Batches(keras.utils.PyDataset):
-    """The batches of one epoch: dicts of inputs and targets as `TripleNetwork` takes them."""
+class Batches(Dataset):
+    """Dicts of inputs and targets as `TripleNetwork` takes them, of about `characters` characters a batch.
+
+    `augment(example, rng)` may change an example; one that becomes too long for its batch stays as it was.
+    """
 
     def __init__(
         self,
@@ -47,40 +50,40 @@ class Batches(keras.utils.PyDataset):
         *,
         characters: int,
         seed: int,
-        epoch: int,
         augment: Callable[[Example, np.random.Generator], Example] | None = None,
     ):
-        super().__init__()
-        self.examples, self.labels, self.augment, self.key = examples, labels, augment, (seed, epoch)
-        self.groups = grouped(examples, characters, np.random.default_rng(self.key))
-
-    def __len__(self) -> int:
-        return len(self.groups)
-
-    def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        length, rows, members = self.groups[index]
-        rng = np.random.default_rng((*self.key, index))
-        examples = [self.examples[member] for member in members]
-        if self.augment:
-            changed = [self.augment(example, rng) for example in examples]
-            examples = [
-                new if len(new.text) <= length else old for old, new in zip(examples, changed, strict=True)
-            ]
-        return arrays(examples, self.labels, rows, length, rng)
+        rows = {length: max(1, characters // length) for length in LENGTHS}
+        super().__init__(
+            examples,
+            partial(versions, augment=augment),
+            lengths=[len(example.text) for example in examples],
+            buckets=rows,
+            collate=partial(batch, labels=labels, rows=rows),
+            seed=seed,
+        )
 
 
-def grouped(
-    examples: list[Example], characters: int, rng: np.random.Generator
-) -> list[tuple[int, int, list[int]]]:
-    """Shuffled (padded length, rows, members): members of like length, at most `rows` of them."""
-    members: dict[int, list[int]] = {length: [] for length in LENGTHS}
-    for index in rng.permutation(len(examples)):
-        members[LENGTHS[bisect_left(LENGTHS, len(examples[index].text))]].append(int(index))
-    groups = []
-    for length, indices in members.items():
-        rows = max(1, characters // length)
-        groups += [(length, rows, indices[at : at + rows]) for at in range(0, len(indices), rows)]
-    return [groups[i] for i in rng.permutation(len(groups))]
+def versions(
+    example: Example,
+    rng: np.random.Generator,
+    *,
+    augment: Callable[[Example, np.random.Generator], Example] | None,
+) -> list[Example]:
+    """An example as it could be, the best last."""
+    return [example, augment(example, rng)] if augment else [example]
+
+
+def batch(
+    samples: list[list[Example]],
+    length: int,
+    rng: np.random.Generator,
+    *,
+    labels: Labels,
+    rows: dict[int, int],
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The arrays of the best versions that are not too long."""
+    examples = [[version for version in sample if len(version.text) <= length][-1] for sample in samples]
+    return arrays(examples, labels, rows[length], length, rng)
 
 
 def arrays(

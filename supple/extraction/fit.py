@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ from supple.extraction.augment import Augmenter
 from supple.extraction.batches import LENGTHS, Batches, Labels, arrays
 from supple.extraction.corpus import Example, fold, read_examples
 from supple.extraction.network import NetworkConfig, TripleNetwork
-from supple.extraction.optimizer import AveragingAdam
 from supple.extraction.schema import Schema, read_schema
 from supple.extraction.session import KerasSession
 from supple.extraction.settings import Settings, read_settings
@@ -37,7 +37,10 @@ from supple.runtime.folder import Config
 from supple.runtime.metric import score
 from supple.runtime.prior import Prior
 from supple.runtime.text import pieces
+from supple.training import WeightAverage
+from supple.training.average import assign
 
+WARMUP = 10  # of the average: its decay after n steps is at most n / (n + WARMUP)
 FULL = (1, 2, 5, 1, 2, 5, 1, 2, 5, 1, 1, 1)
 FAST = (1, 2, 5, 1, 1, 1)
 
@@ -176,33 +179,37 @@ def fit(
 
     Everything is saved to the file `state` after each epoch, and read from it first if it exists.
     """
-
-    def batches(epoch: int) -> Batches:
-        size, seed = settings.batch_characters, settings.seed
-        return Batches(rows, labels, characters=size, seed=seed, epoch=epoch, augment=augment)
-
     augment = Augmenter(rows, settings.augment) if settings.augment else None
-    schedule = Schedule(settings.learning_rate, len(batches(0)), settings.epochs)
-    optimizer = AveragingAdam(schedule, decay=settings.average, global_clipnorm=1.0)
+    size, seed = settings.batch_characters, settings.seed
+    data = Batches(rows, labels, characters=size, seed=seed, augment=augment)
+    schedule = Schedule(settings.learning_rate, len(data), settings.epochs)
+    optimizer = keras.optimizers.Adam(schedule, global_clipnorm=1.0)
     network.compile(optimizer)
     optimizer.build(network.trainable_variables)
     variables = [*network.variables, *optimizer.variables]
-    reports, best = load(state, variables) if state.exists() else ([], [])
+    averaging = WeightAverage(settings.average, warmup=WARMUP)
+    averaging.set_model(network)
+    average = averaging.average
+    reports: list[dict[str, float]] = []
+    best: list[np.ndarray] = []
+    if state.exists():
+        reports, best, averaged = load(state, variables)
+        average.restore(averaged)
     extractor = extractor_of(network, settings, labels)
     while len(reports) < settings.epochs and stale(reports) < settings.patience:
         epoch, began = len(reports), time.perf_counter()
-        losses = network.fit(batches(epoch), initial_epoch=epoch, epochs=epoch + 1, shuffle=False).history
+        data.epoch = epoch
+        callbacks = [averaging] if settings.average else []
+        fitted = network.fit(data, initial_epoch=epoch, epochs=epoch + 1, shuffle=False, callbacks=callbacks)
         seconds = time.perf_counter() - began
-        raw = numpy(network.trainable_variables)
-        averaged = optimizer.averaged() if settings.average else raw
-        assign(network.trainable_variables, averaged)
-        found = extractor.stream((row.text for row in dev), batch_characters=settings.batch_characters)
-        figures = score(dev, found).micro._asdict()
-        assign(network.trainable_variables, raw)
-        reports.append({"loss": losses["loss"][-1]} | figures | {"seconds": seconds})
+        with average.applied() if settings.average else nullcontext():
+            found = extractor.stream((row.text for row in dev), batch_characters=settings.batch_characters)
+            figures = score(dev, found).micro._asdict()
+            weights = numpy(network.trainable_variables)
+        reports.append({"loss": fitted.history["loss"][-1]} | figures | {"seconds": seconds})
         print("  ".join(f"{name} {value:.4g}" for name, value in reports[-1].items()), flush=True)
-        best = best if stale(reports) else averaged
-        save(state, variables, reports, best)
+        best = best if stale(reports) else weights
+        save(state, variables, average.state(), reports, best)
     assign(network.trainable_variables, best)
 
 
@@ -233,30 +240,35 @@ def numpy(variables: Iterable[Any]) -> list[np.ndarray]:
     return [ops.convert_to_numpy(variable) for variable in variables]
 
 
-def assign(variables: Iterable[Any], values: Iterable[np.ndarray]) -> None:
-    """Set variables to values of the same shapes."""
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
-
-
-def save(path: Path, variables: list[Any], reports: list[dict[str, float]], best: list[np.ndarray]) -> None:
+def save(
+    path: Path,
+    variables: list[Any],
+    average: dict[str, np.ndarray],
+    reports: list[dict[str, float]],
+    best: list[np.ndarray],
+) -> None:
     """Write a checkpoint, whole or not at all."""
     part = path.with_suffix(".part.npz")
-    values: dict[str, Any] = {f"variable_{i}": value for i, value in enumerate(numpy(variables))}
-    values |= {f"best_{i}": value for i, value in enumerate(best)}
+    values: dict[str, Any] = {f"variable/{i}": value for i, value in enumerate(numpy(variables))}
+    values |= {f"best/{i}": value for i, value in enumerate(best)}
+    values |= {f"average/{name}": value for name, value in average.items()}
     np.savez(part, reports=np.array(json.dumps(reports)), **values)
     os.replace(part, path)
 
 
-def load(path: Path, variables: list[Any]) -> tuple[list[dict[str, float]], list[np.ndarray]]:
-    """Set variables to the values that `save` wrote; its reports and best weights."""
+def load(
+    path: Path, variables: list[Any]
+) -> tuple[list[dict[str, float]], list[np.ndarray], dict[str, np.ndarray]]:
+    """Set variables to the values that `save` wrote; its reports, best weights and average."""
     with np.load(path) as file:
         reports = json.loads(str(file["reports"]))
-        values, best = (
-            [file[name] for name in file.files if name.startswith(kind)] for kind in ("variable", "best")
+        parts = [name.partition("/") for name in file.files]
+        values, best, average = (
+            {name: file[f"{kind}/{name}"] for own, _, name in parts if own == kind}
+            for kind in ("variable", "best", "average")
         )
-    if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
+    if [value.shape for value in values.values()] != [tuple(variable.shape) for variable in variables]:
         problem = "was begun with another schema; take it back, or start without --resume"
         raise InputError(problem, path=path)
-    assign(variables, values)
-    return reports, best
+    assign(variables, values.values())
+    return reports, list(best.values()), average

@@ -60,7 +60,7 @@ def test_without_the_extra_training_says_what_to_install(
 ) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == "keras"]:
         monkeypatch.delitem(sys.modules, name)
-    for name in ("fit", "network", "evaluate", "optimizer", "export"):
+    for name in ("fit", "network", "batches", "export"):
         monkeypatch.delitem(sys.modules, f"supple.extraction.{name}", raising=False)
     monkeypatch.setattr(sys, "meta_path", [NoKeras(), *sys.meta_path])
     done = supple("train", "--train", "a", "--dev", "d", "--schema", "s", "--out", "o")

@@ -25,8 +25,10 @@ WORDS = ["导演", "主演", "首都", "天气"]
 LABELS = Labels(tiny.SCHEMA, Vocabulary(CHARACTERS, {}, WORDS), words=False)
 
 
-def batches(rows: list[Example] = ROWS, labels: Labels = LABELS, **changed: Any) -> Batches:
-    return Batches(rows, labels, **{"characters": 256, "seed": 0, "epoch": 0} | changed)
+def batches(rows: list[Example] = ROWS, labels: Labels = LABELS, epoch: int = 0, **changed: Any) -> Batches:
+    made = Batches(rows, labels, **{"characters": 256, "seed": 0} | changed)
+    made.epoch = epoch
+    return made
 
 
 def text_of(ids: np.ndarray) -> str:
