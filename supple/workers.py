@@ -294,3 +294,4 @@ def stop(workers: list[Worker]) -> None:
         wait([worker.process.sentinel], PATIENCE)
         worker.signal(signal.SIGKILL)
         worker.process.join()
+        worker.process.close()

@@ -160,7 +160,8 @@ class Shelf(Tape):
 
     def collect(self, forward: Callable[[], Any]) -> dict[str, list[Any]]:
         """What a call computes of what was asked for."""
-        self.heard, self.level = found, _ = {}, level()
+        found: dict[str, list[Any]] = {}
+        self.heard, self.level = found, level()
         try:
             forward()
         except Stop as stop:
