@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
+import mmap
 import os
 import signal
 import socket
 import threading
 import traceback
+import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from multiprocessing.reduction import ForkingPickler
 from multiprocessing.util import Finalize
-from queue import SimpleQueue
+from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.random import PCG64, Generator
+from numpy.random.bit_generator import ISeedSequence
 
 from supple.errors import InputError
 
@@ -46,7 +51,7 @@ class Task(NamedTuple):
 
 def opened(source: Any) -> Any:
     """The source, or what it returns if it is a function that opens one."""
-    return source if hasattr(source, "__getitem__") else source()
+    return source() if isinstance(source, type) or not hasattr(source, "__getitem__") else source
 
 
 def make(recipe: Recipe, task: Task, mark: Any = None) -> Any:
@@ -54,20 +59,45 @@ def make(recipe: Recipe, task: Task, mark: Any = None) -> Any:
     source, sample, collate, seed = recipe
     epoch, batch, length, indices = task
     samples, mark = [], [0] if mark is None else mark
-    for index in indices.tolist():
+    for index, rng in zip(indices.tolist(), generators((seed, epoch, 0), indices), strict=True):
         mark[0] = index
         try:
             item = source[index]
-            samples.append(sample(item, np.random.default_rng((seed, epoch, 0, index))) if sample else item)
+            samples.append(sample(item, rng) if sample else item)
         except Exception as error:
             problem = f"{type(error).__name__}: {error}"
             raise RuntimeError(f"sample {index} (epoch {epoch}, batch {batch}) raised {problem}") from error
     try:
-        return collate(samples, length, np.random.default_rng((seed, epoch, 1, batch)))
+        [rng] = generators((seed, epoch, 1), np.array([batch]))
+        return collate(samples, length, rng)
     except Exception as error:
         of = ", ".join(map(str, indices[:9])) + ", …" * (len(indices) > 9)
         problem = f"could not be put together: {type(error).__name__}: {error}"
         raise RuntimeError(f"batch {batch} of epoch {epoch} (samples {of}) {problem}") from error
+
+
+class Words(ISeedSequence):
+    """Random words to seed with, made for many generators at once: `SeedSequence` takes 8 µs for each."""
+
+    def __init__(self, words: np.ndarray):
+        self.words = words
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
+        return self.words
+
+
+def generators(key: tuple[int, ...], indices: np.ndarray) -> Iterator[Generator]:
+    """A generator of random numbers for each index, a function of it and of the key alone."""
+    offsets = np.random.SeedSequence(key).generate_state(4, np.uint64)
+    seeds = mixed(mixed(indices.astype(np.uint64)[:, None] + offsets[0]) ^ offsets)
+    return (Generator(PCG64(Words(words))) for words in seeds)  # type: ignore[arg-type]
+
+
+def mixed(x: np.ndarray) -> np.ndarray:
+    """A well-stirred function of 64-bit integers: the last steps of splitmix64 (Steele et al. 2014)."""
+    x = (x ^ (x >> 30)) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> 27)) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> 31)
 
 
 def stack(samples: list[Any], length: int | None, rng: np.random.Generator) -> Any:
@@ -79,7 +109,10 @@ def stack(samples: list[Any], length: int | None, rng: np.random.Generator) -> A
         return tuple(stack(list(part), length, rng) for part in zip(*samples, strict=True))
     arrays = [np.asarray(sample) for sample in samples]
     if length is None or not arrays[0].ndim:
-        return np.stack(arrays)
+        if len(shapes := {array.shape for array in arrays}) > 1:
+            raise ValueError(f"samples of different shapes: {sorted(shapes)}; pad them or give a collate")
+        flat = np.concatenate if arrays[0].ndim else np.array  # faster than `np.stack`
+        return flat(arrays).reshape(len(arrays), *arrays[0].shape)
     padded = np.zeros((len(arrays), length, *arrays[0].shape[1:]), np.result_type(*arrays))
     for row, array in zip(padded, arrays, strict=True):
         row[: len(array)] = array
@@ -117,7 +150,92 @@ def load(buffers: list[Any]) -> Any:
     return ForkingPickler.loads(buffers[0], buffers=buffers[1:])
 
 
-def send(link: socket.socket, buffers: list[Any]) -> None:
+class Block(NamedTuple):
+    """A part of an area of a file: where the area begins, its size, where in it the block is, its size.
+
+    In it are the int64s [in use, number of buffers, their sizes...] and the buffers, all at multiples of
+    64 bytes, where JAX takes arrays over without a copy.
+    """
+
+    start: int
+    length: int
+    place: int
+    size: int
+
+
+class Memory:
+    """What a worker and the main process share: blocks of a file without a name, used again when free.
+
+    Only the worker makes blocks and fills them; the main process frees one when all arrays in it are gone.
+    """
+
+    def __init__(self, file: int):
+        self.file = file
+        self.areas: dict[int, mmap.mmap] = {}  # each as large as all before: few, as each takes a descriptor
+        self.blocks: list[Block] = []
+
+    def area(self, block: Block) -> mmap.mmap:
+        """The area that a block is in."""
+        if block.start not in self.areas:
+            self.areas[block.start] = mmap.mmap(self.file, block.length, offset=block.start)
+        return self.areas[block.start]
+
+    def put(self, buffers: list[Any]) -> Block:
+        """A block with the buffers."""
+        head = np.array([1, len(buffers), *map(len, buffers)], np.int64).tobytes()
+        begins = np.cumsum([0, *(aligned(len(part)) for part in (head, *buffers))]).tolist()
+        block = self.free(begins[-1])
+        area = self.area(block)
+        for begin, part in zip(begins, (head, *buffers), strict=False):
+            area[block.place + begin : block.place + begin + len(part)] = part
+        return block
+
+    def free(self, size: int) -> Block:
+        """The least of the free blocks of so many bytes, or a new one."""
+        blocks = (block for block in self.blocks if block.size >= size and not self.area(block)[block.place])
+        return min(blocks, key=lambda block: block.size, default=None) or self.new(size)
+
+    def new(self, size: int) -> Block:
+        """A new block of so many bytes or more, in a new area where there is none or no room."""
+        size = max(mmap.ALLOCATIONGRANULARITY, 1 << (size - 1).bit_length())
+        start, length, *last = self.blocks[-1] if self.blocks else (0, 0)
+        place = sum(last)
+        if place + size > length:
+            start, place, length = start + length, 0, max(start + length, size)
+            os.ftruncate(self.file, start + length)
+        self.blocks.append(Block(start, length, place, size))
+        return self.blocks[-1]
+
+    def get(self, block: Block) -> list[Any]:
+        """The buffers in a block, which is freed when they are gone."""
+        area = self.area(block)
+        root = np.frombuffer(area, np.uint8, block.size, block.place)
+        _, count = root[:16].view(np.int64)
+        sizes = root[16 : 16 + 8 * count].view(np.int64).tolist()
+        begins = np.cumsum([aligned(16 + 8 * count), *map(aligned, sizes)]).tolist()
+        weakref.finalize(root, release, area, block.place).atexit = False
+        return [root[begin : begin + size].data for begin, size in zip(begins, sizes, strict=False)]
+
+
+def aligned(size: int) -> int:
+    """A size and what lacks to a multiple of 64."""
+    return -(-size // 64) * 64
+
+
+def release(area: mmap.mmap, place: int) -> None:
+    """Let the worker use the block there again."""
+    area[place : place + 8] = bytes(8)
+
+
+def unnamed() -> int:
+    """A file in memory that is gone when no process has it open, however they end."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("supple")
+    with TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def send(link: socket.socket, *buffers: Any) -> None:
     """Write buffers, after their number and their sizes."""
     link.sendall(np.array([len(buffers), *map(len, buffers)], np.int64).tobytes())
     for buffer in buffers:
@@ -143,15 +261,27 @@ def read(link: socket.socket, size: int) -> bytearray:
 
 
 def work(link: socket.socket, mark: Any) -> None:
-    """The life of a worker: a recipe comes, then tasks, each answered by (batch, None) or (None, error)."""
+    """The life of a worker: a recipe comes, then tasks, each answered by (batch, None) or (None, error).
+
+    Over the link go only the blocks of answers: few bytes, which need not wait for the main process.
+    """
     os.setpgrp()  # a group to end with all that samples start, and that Ctrl-C does not reach
-    answers: SimpleQueue[list[Any]] = SimpleQueue()
+    keep_memory()
     threading.Thread(target=follow, args=(parent_process(),), daemon=True).start()
-    threading.Thread(target=post, args=(link, answers), daemon=True).start()
     with suppress(EOFError, OSError):  # the main process has closed its end
-        recipe = ready(receive(link))
+        _, [file], *_ = socket.recv_fds(link, 1, 1)
+        memory, recipe = Memory(file), ready(receive(link))
         while True:
-            answers.put(answer(recipe, load(receive(link)), mark))
+            block = memory.put(answer(recipe, load(receive(link)), mark))
+            send(link, np.array(block, np.int64).tobytes())
+
+
+def keep_memory() -> None:
+    """Have glibc keep up to 256 MiB that were freed: new pages for every batch may take longer than it."""
+    with suppress(AttributeError, OSError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(-1, 256 << 20)  # M_TRIM_THRESHOLD
+        mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD, and this is its maximum
 
 
 def ready(buffers: list[Any]) -> Recipe | Exception:
@@ -174,13 +304,6 @@ def answer(recipe: Recipe | Exception, task: Task, mark: Any) -> list[Any]:
         return dump((None, (str(error), traceback.format_exc())))
 
 
-def post(link: socket.socket, answers: SimpleQueue[list[Any]]) -> None:
-    """Send answers while the next batch is being made."""
-    with suppress(OSError):
-        while True:
-            send(link, answers.get())
-
-
 def follow(parent: Any) -> None:
     """End this process, and those that it started, when its parent was killed."""
     wait([parent.sentinel])
@@ -193,6 +316,7 @@ class Worker:
     def __init__(self, recipe: list[Any]):
         context = get_context("spawn")  # a fork of a process with threads, as JAX's is, may hang
         self.link, other = socket.socketpair()
+        self.memory = Memory(unnamed())
         self.mark = context.RawArray("q", [-1])
         self.tasks: deque[Task] = deque()
         # Not a daemon: those may not have children, so a sample could not use processes itself.
@@ -200,7 +324,13 @@ class Worker:
         self.process.start()
         other.close()
         with suppress(OSError):  # it died; `receive` will tell
-            send(self.link, recipe)
+            socket.send_fds(self.link, [b"0"], [self.memory.file])
+            send(self.link, *recipe)
+
+    def answer(self) -> Any:
+        """The next answer; EOFError or OSError if there will be none."""
+        [block] = receive(self.link)
+        return load(self.memory.get(Block(*np.frombuffer(block, np.int64).tolist())))
 
     def signal(self, number: int) -> None:
         """Send a signal to the process and to those that it started."""
@@ -208,6 +338,14 @@ class Worker:
             os.killpg(self.process.pid or 0, number)
             return
         self.process.kill()  # it has no group yet, so no processes of its own either
+
+    def end(self) -> None:
+        """Make sure that it is gone, with those that it started and the memory that nobody uses."""
+        wait([self.process.sentinel], PATIENCE)
+        self.signal(signal.SIGKILL)
+        self.process.join()
+        self.process.close()
+        os.close(self.memory.file)
 
     def death(self) -> RuntimeError:
         """What to tell of a process that ended by itself."""
@@ -245,7 +383,7 @@ class Workers:
         worker = min(self.workers, key=lambda worker: len(worker.tasks))
         worker.tasks.append(task)
         with suppress(OSError):  # it died; `receive` will tell
-            send(worker.link, dump(task))
+            send(worker.link, *dump(task))
 
     def take(self, key: tuple[int, int], keep: set[tuple[int, int]]) -> Any:
         """A batch that was asked for; RuntimeError if it failed or a worker died. Forgets all but `keep`."""
@@ -265,7 +403,7 @@ class Workers:
         for worker in self.workers:
             if worker.link in ready:
                 try:
-                    answer = load(receive(worker.link))
+                    answer = worker.answer()
                 except (EOFError, OSError):
                     raise worker.death() from None
                 self.done[worker.tasks.popleft()[:2]] = answer
@@ -291,7 +429,4 @@ def stop(workers: list[Worker]) -> None:
         if worker.tasks:
             worker.signal(signal.SIGTERM)
     for worker in workers:
-        wait([worker.process.sentinel], PATIENCE)
-        worker.signal(signal.SIGKILL)
-        worker.process.join()
-        worker.process.close()
+        worker.end()

@@ -9,15 +9,17 @@ import math
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
 from supple.errors import InputError
-from supple.workers import AHEAD, Recipe, Task, Workers, make, opened, stack
+from supple.workers import AHEAD, Recipe, Task, Workers, make, mixed, opened, stack
 
 ROUNDS = 6  # of the shuffle
+BLOCK = 4096  # positions that are shuffled together, as one alone takes almost as long
 
 
 class Bucket(NamedTuple):
@@ -134,15 +136,15 @@ class Dataset(keras.utils.PyDataset):
         """The samples of a batch."""
         number, within = self._place(epoch, batch)
         length, rows, size, members = self.buckets[number]
-        indices = np.arange(within * rows, min((within + 1) * rows, size))
-        if self.shuffle:
-            indices = permuted(indices, size, (self.seed, epoch, 3, number))
+        begin, end = within * rows, min((within + 1) * rows, size)
+        key = (self.seed, epoch, 3, number)
+        indices = shuffled(begin, end, size, key) if self.shuffle else np.arange(begin, end)
         return Task(epoch, batch, length, indices if members is None else members[indices])
 
     def _place(self, epoch: int, batch: int) -> tuple[int, int]:
         """The bucket of a batch, and which of the bucket's batches it is."""
         if self.shuffle:
-            batch = int(permuted(np.array([batch]), sum(self.batches), (self.seed, epoch, 2, 0))[0])
+            [batch] = shuffled(batch, batch + 1, sum(self.batches), (self.seed, epoch, 2, 0)).tolist()
         ends = np.cumsum(self.batches)
         number = int(np.searchsorted(ends, batch, "right"))
         return number, batch - int(ends[number]) + self.batches[number]
@@ -264,6 +266,19 @@ def grouped(size: int, batch_size: Any, lengths: Any, buckets: Any) -> list[Buck
     return [Bucket(e, int(buckets[e]), len(m), m) for e, m in zip(edges, members, strict=True) if len(m)]
 
 
+def shuffled(begin: int, end: int, size: int, key: tuple[int, ...]) -> np.ndarray:
+    """Positions from `begin` to `end` of a random permutation of 0, …, size - 1, one for each key."""
+    first, last = begin // BLOCK, (end - 1) // BLOCK
+    blocks = np.concatenate([block(number, size, key) for number in range(first, last + 1)])
+    return blocks[begin - first * BLOCK : end - first * BLOCK]
+
+
+@lru_cache(maxsize=64)
+def block(number: int, size: int, key: tuple[int, ...]) -> np.ndarray:
+    """The part of a permutation from position `number * BLOCK` on."""
+    return permuted(np.arange(number * BLOCK, min((number + 1) * BLOCK, size)), size, key)
+
+
 def permuted(positions: np.ndarray, size: int, key: tuple[int, ...]) -> np.ndarray:
     """Where a random permutation of 0, …, size - 1, one for each key, has the positions (n,); int64 (n,).
 
@@ -285,10 +300,3 @@ def permuted(positions: np.ndarray, size: int, key: tuple[int, ...]) -> np.ndarr
     while (outside := x >= size).any():
         x[outside] = once(x[outside])
     return x.astype(np.int64)
-
-
-def mixed(x: np.ndarray) -> np.ndarray:
-    """A well-stirred function of 64-bit integers: the last steps of splitmix64 (Steele et al. 2014)."""
-    x = (x ^ (x >> 30)) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> 27)) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> 31)

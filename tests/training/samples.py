@@ -42,6 +42,13 @@ def drawn(item: Any, rng: np.random.Generator) -> dict[str, np.ndarray]:
     return {"item": np.asarray(item), "drawn": rng.normal(size=3)}
 
 
+LARGE = 1 << 16  # bytes
+
+
+def large(item: int, rng: np.random.Generator) -> np.ndarray:
+    return np.full(LARGE, item, np.uint8)
+
+
 def maker(item: int, rng: np.random.Generator) -> tuple[int, int]:
     """The process that makes the item, which takes some time."""
     time.sleep(0.05)
