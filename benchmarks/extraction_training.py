@@ -16,7 +16,6 @@ from typing import Any
 
 import cyclopts
 import jax
-import keras
 import numpy as np
 from machine import CORES, alternate, circumstances, peak_runs
 from rich import box
@@ -31,6 +30,8 @@ from supple.extraction.network import TripleNetwork
 from supple.extraction.settings import Settings
 from supple.extraction.vocabulary import build_lexicon
 from supple.training import WeightAverage
+
+import keras  # isort: skip  # after Supple, which chooses the backend
 
 HERE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("SUPPLE_DATA", HERE.parents[1] / "shared" / "data"))

@@ -121,6 +121,26 @@ def shortened(row: Example) -> list[Example]:
     ]
 
 
+def trained(out: Path) -> tuple[TripleNetwork, Labels]:
+    """The network that a training left in the folder `out`, its weights the best, and what makes its inputs.
+
+    To look into it with `supple.training`; without the prior's triples, if it had any.
+    """
+    folder = out / "checkpoint"
+    try:
+        known = json.loads((folder / "settings.json").read_text("utf-8"))
+        settings = Settings(**{name: value for name, value in known.items() if value is not None})
+        lexicon, schema = load_lexicon(folder / "lexicon.npz"), read_schema(out / "schema.json")
+        with np.load(folder / "state.npz") as file:
+            best = [file[name] for name in file.files if name.startswith("best/")]
+    except FileNotFoundError as error:
+        raise InputError(f"has no {Path(error.filename).name}; train to its end first", path=out) from None
+    network = build(settings, lexicon, schema)
+    assign(network.trainable_variables, best)
+    prior = Prior([]) if settings.prior else None
+    return network, Labels(schema, lexicon.vocabulary, bool(lexicon.words), prior, settings.spans)
+
+
 def prior_of(rows: list[Example], lexicon: Lexicon, settings: Settings) -> Prior | None:
     """The dictionary of all training triples, if the settings want one."""
     if not settings.prior:

@@ -12,6 +12,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from supple.training import probe
+
 POSITIONS = 512  # absolute positions with an embedding of their own
 REACH = 64  # relative positions are told apart up to this distance
 SUBJECT_STEPS = 6  # positions interpolated from the start to the end of a subject
@@ -117,6 +119,7 @@ class SelfAttention(keras.layers.Layer):
         scores = q @ ops.transpose(k, (0, 1, 3, 2)) * self.size**-0.5
         scores = scores - 1e9 * (1 - ops.reshape(mask, (-1, 1, 1, time)))
         weights = ops.exp(ops.minimum(scores, 50))  # a softmax, its sum spread over `size` by a product
+        probe.mark("weights", weights)  # (B, heads, T, T), from row to column, over their sum the scores
         mixed = weights @ v / (weights @ ops.ones((1, 1, time, self.size)) + 1e-9)
         return ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, time, self.heads * self.size))
 

@@ -92,6 +92,17 @@ def test_a_small_corpus_is_learned_by_heart(whole: tuple[State, list[dict[str, f
 
 
 @pytest.mark.backend
+def test_a_trained_network_can_be_looked_into(part: Path, tmp_path: Path) -> None:
+    write_schema(tiny.SCHEMA, part / "schema.json")
+    with tiny.training():
+        network, labels = fit.trained(part)
+    best = [value for name, value in read(part)[0].items() if name.startswith("best/")]
+    assert all(map(np.array_equal, fit.numpy(network.trainable_variables), best))
+    assert labels.schema == tiny.SCHEMA
+    with pytest.raises(InputError, match=r"has no settings\.json; train to its end first"):
+        fit.trained(tmp_path)
+
+
 def test_evaluation_on_averages_leaves_the_weights_as_they_were(part: Path, tmp_path: Path) -> None:
     averaged, _ = read(part)
     plain, _ = train_in_part(tmp_path, replace(tiny.FAST, average=0.0))

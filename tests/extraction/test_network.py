@@ -19,6 +19,7 @@ from supple.extraction.network import (
     TripleNetwork,
     cross_entropy,
 )
+from supple.training import capture
 from tests.extraction import tiny
 
 pytestmark = pytest.mark.backend
@@ -185,6 +186,21 @@ def test_attention_is_a_softmax_over_what_is_no_padding() -> None:
     y = ops.convert_to_numpy(layer(x, mask))
     for row, length in enumerate([6, 4, 1]):
         np.testing.assert_allclose(y[row, :length], attended(x[row, :length], layer), atol=1e-5)
+
+
+def test_attention_shows_what_it_looks_at(full: TripleNetwork) -> None:
+    """Over their sum, the marked weights are scores: rows of one for what is no padding."""
+    seen = capture(
+        full,
+        tiny.inputs(full, LENGTHS, TIME, SUBJECTS, np.random.default_rng(0)),
+        "*attention:weights",
+        verbose=False,
+    )
+    assert set(seen) == {"attention:weights", "object_attention:weights"}
+    for weights in seen.values():
+        scores = weights / weights.sum(-1, keepdims=True)
+        assert scores.shape == (3, full.config.heads, TIME, TIME)
+        assert not scores[1, :, :, 7:].any() and scores[1, :, :, :7].min() > 0
 
 
 def test_network_is_its_formula(net: TripleNetwork) -> None:
