@@ -3,7 +3,9 @@
 Items, function, batch size and number of processes are the same for all: "text" is Python work that gives
 small arrays, "image" NumPy work that gives large ones. Every loader is asked for batches without end; what
 it takes to start is not timed, and what it made ahead while others ran counts for it (Keras: ten batches).
-The floor is the function alone, over the number of processes. Peers that are not installed are left out.
+For a sample to be a function of its index, as with Supple and grain, Keras and PyTorch need a generator made
+by the index; with `--one-generator` they give that up. The floor is the function alone, over the number of
+processes. Peers that are not installed are left out.
 """
 
 from __future__ import annotations
@@ -87,16 +89,19 @@ JOBS = {"text": (Texts, text_sample), "image": (Images, image_sample)}
 
 
 class Samples:
-    """Items as samples; all draw from one generator, which is cheaper than one by index as Supple has it."""
+    """Items as samples, with random numbers by their index or, which is cheaper, all from one generator."""
+
+    by_index = True
 
     def __init__(self, source: Any, sample: Callable[..., Any]):
-        self.source, self.sample, self.rng = source, sample, np.random.default_rng(0)
+        self.source, self.sample = source, sample
+        self.rng = None if self.by_index else np.random.default_rng(0)
 
     def __len__(self) -> int:
         return len(self.source)
 
     def __getitem__(self, index: int) -> Any:
-        return self.sample(self.source[index], self.rng)
+        return self.sample(self.source[index], self.rng or np.random.default_rng((0, index)))
 
 
 class Plain(keras.utils.PyDataset):
@@ -117,10 +122,10 @@ class Plain(keras.utils.PyDataset):
 
 def alone(source: Any, sample: Callable[..., Any], workers: int) -> Iterator[Any]:
     """The function alone, in this process: nothing put together, nothing sent."""
-    samples = Samples(source, sample)
+    rng = np.random.default_rng(0)
     while True:
-        for begin in range(0, len(samples), BATCH):
-            yield [samples[index] for index in range(begin, begin + BATCH)]
+        for begin in range(0, len(source), BATCH):
+            yield [sample(source[index], rng) for index in range(begin, begin + BATCH)]
 
 
 def of_supple(source: Any, sample: Callable[..., Any], workers: int) -> Iterator[Any]:
@@ -193,16 +198,22 @@ def take(iterator: Iterator[Any], count: int) -> None:
 
 
 def main(
-    *, batches: int = 200, rounds: int = 5, out: Path = HERE / "results" / "training_loaders.json"
+    *,
+    batches: int = 200,
+    rounds: int = 5,
+    one_generator: bool = False,
+    out: Path = HERE / "results" / "training_loaders.json",
 ) -> None:
     """Time every loader on both jobs: print a table a job, and write the figures as JSON.
 
     Args:
         batches: Batches of a run.
         rounds: Runs of each loader.
+        one_generator: Let all samples of Keras and PyTorch draw from one generator.
         out: The JSON file.
     """
     load = os.getloadavg()
+    Samples.by_index = not one_generator
     report = {job: loading(job, batches, rounds) for job in JOBS}
     for job, figures in report.items():
         show(job, figures)

@@ -68,7 +68,6 @@ class Dataset(keras.utils.PyDataset):
         self.seed, self.shuffle, self.processes = seed, shuffle, workers
         self._pool: Workers | None = None
         self._lock = threading.RLock()  # TensorFlow asks from threads of its own
-        self._read = -1  # the epoch that Keras has read to its end
         self.epoch = 0
 
     @property
@@ -83,6 +82,7 @@ class Dataset(keras.utils.PyDataset):
     def _go(self, epoch: int, batch: int) -> None:
         self._epoch, self._start, self._done = epoch, batch, batch
         self._passing, self._reached = False, -1  # whether Keras reads an epoch, and how far it came
+        self._read = -1  # the epoch that Keras has read to its end, and nobody set anew
 
     def __len__(self) -> int:
         return sum(self.batches) - self._start
@@ -108,11 +108,14 @@ class Dataset(keras.utils.PyDataset):
         return next((index for index, bucket in enumerate(of) if bucket != of[0]), 1)
 
     def __iter__(self) -> Iterator[Any]:
-        for index in range(len(self)):
-            batch = self._batch(self._epoch, self._start + index)
-            self._done = self._start + index + 1
-            yield batch
+        for number in range(self._start, self._start + len(self)):
+            yield self._next(number)  # in no variable: its memory may be free for the batch that follows
         self.epoch += 1
+
+    def _next(self, number: int) -> Any:
+        batch = self._batch(self._epoch, number)
+        self._done = number + 1
+        return batch
 
     def _batch(self, epoch: int, batch: int) -> Any:
         """A batch, made here or by the workers, who go on with those that follow."""
