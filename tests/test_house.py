@@ -23,12 +23,14 @@ ARROWS: dict[str | None, set[str]] = {  # as docs/architecture.md draws them
     None: set(),
     "runtime": set(),
     "training": set(),
+    "smooth": set(),
     "extraction": {"runtime", "training"},
     "cli": {"runtime", "extraction"},
 }
 EXTRAS = {
     "runtime": ["prior"],
     "training": ["keras", "learn", "torch", "tensorflow"],
+    "smooth": ["keras", "learn", "torch", "tensorflow"],
     "extraction": ["prior", "keras", "learn"],
 }
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]

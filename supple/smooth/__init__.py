@@ -1,0 +1,49 @@
+"""Smooth stand-ins for functions without a useful gradient, and proven bounds on how wrong they are.
+
+Needs `supple[learn]`, or `supple[keras]` and a backend of your own.
+"""
+
+from supple.smooth.bounds import bound, temperature_for
+from supple.smooth.functions import (
+    abs,
+    argmax,
+    clip,
+    cumax,
+    equal,
+    floor,
+    greater,
+    logical_and,
+    logical_not,
+    logical_or,
+    max,
+    min,
+    one_hot_argmax,
+    relu,
+    round,
+    sign,
+    softmax,
+    step,
+)
+
+__all__ = [
+    "abs",
+    "argmax",
+    "bound",
+    "clip",
+    "cumax",
+    "equal",
+    "floor",
+    "greater",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "max",
+    "min",
+    "one_hot_argmax",
+    "relu",
+    "round",
+    "sign",
+    "softmax",
+    "step",
+    "temperature_for",
+]
