@@ -26,7 +26,7 @@ LAYERS = {"attention": "before subjects", "object_attention": "before objects"}
 def main(folder: Path, text: str, picture: Path) -> None:
     network, labels = trained(folder)
     inputs, _ = arrays([Example(text, ())], labels, 1, len(text), np.random.default_rng(0))
-    seen = capture(network, inputs, "*attention:weights", verbose=False)
+    seen = capture(network, iter([inputs]), "*attention:weights", verbose=False)
     matplotlib.rcParams["svg.fonttype"] = "none"  # the reader's fonts have the characters
     figure, axes = plt.subplots(1, len(LAYERS), figsize=(11, 5.8), layout="constrained")
     for axis, (layer, when) in zip(axes, LAYERS.items(), strict=True):

@@ -190,12 +190,8 @@ def test_attention_is_a_softmax_over_what_is_no_padding() -> None:
 
 def test_attention_shows_what_it_looks_at(full: TripleNetwork) -> None:
     """Over their sum, the marked weights are scores: rows of one for what is no padding."""
-    seen = capture(
-        full,
-        tiny.inputs(full, LENGTHS, TIME, SUBJECTS, np.random.default_rng(0)),
-        "*attention:weights",
-        verbose=False,
-    )
+    batch = tiny.inputs(full, LENGTHS, TIME, SUBJECTS, np.random.default_rng(0))
+    seen = capture(full, iter([batch]), "*attention:weights", verbose=False)
     assert set(seen) == {"attention:weights", "object_attention:weights"}
     for weights in seen.values():
         scores = weights / weights.sum(-1, keepdims=True)
