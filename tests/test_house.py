@@ -24,13 +24,15 @@ ARROWS: dict[str | None, set[str]] = {  # as docs/architecture.md draws them
     "runtime": set(),
     "training": set(),
     "smooth": set(),
-    "extraction": {"runtime", "training"},
+    "sampling": {"smooth"},
+    "extraction": {"runtime", "training", "smooth"},
     "cli": {"runtime", "extraction"},
 }
 EXTRAS = {
     "runtime": ["prior"],
     "training": ["keras", "learn", "torch", "tensorflow"],
     "smooth": ["keras", "learn", "torch", "tensorflow"],
+    "sampling": ["keras", "learn", "torch", "tensorflow"],
     "extraction": ["prior", "keras", "learn"],
 }
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]

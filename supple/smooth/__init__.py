@@ -24,6 +24,7 @@ from supple.smooth.functions import (
     softmax,
     step,
 )
+from supple.smooth.order import kth_value, median, quantile, rank, sort, top_k
 
 __all__ = [
     "abs",
@@ -34,16 +35,22 @@ __all__ = [
     "equal",
     "floor",
     "greater",
+    "kth_value",
     "logical_and",
     "logical_not",
     "logical_or",
     "max",
+    "median",
     "min",
     "one_hot_argmax",
+    "quantile",
+    "rank",
     "relu",
     "round",
     "sign",
     "softmax",
+    "sort",
     "step",
     "temperature_for",
+    "top_k",
 ]
