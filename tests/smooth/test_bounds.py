@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from supple import smooth
 from supple.smooth import bound, temperature_for
 from supple.smooth.bounds import BOUNDS, STAIRS
-from tests.smooth.gradients import numpy
+from tests.numerics import numpy
 
 pytestmark = pytest.mark.backend
 

@@ -16,7 +16,7 @@ from scipy.special import log_softmax, logsumexp
 from scipy.stats import norm
 
 from supple import smooth
-from tests.smooth.gradients import BACKEND, compiled, double, numpy, slope, value_and_gradient
+from tests.numerics import BACKEND, compiled, double, numpy, slope, value_and_gradient
 
 pytestmark = pytest.mark.backend
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from supple import smooth
-from tests.smooth.gradients import BACKEND, compiled, double, numpy, slope, value_and_gradient
+from tests.numerics import BACKEND, compiled, double, numpy, slope, value_and_gradient
 
 pytestmark = pytest.mark.backend
 
