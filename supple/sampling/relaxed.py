@@ -1,36 +1,42 @@
-"""Discrete samples, and relaxations of them that gradients go through.
+"""One-hot samples, subsets and permutations, and relaxations of them that gradients go through.
 
-Noise, sums and argmax are in float32 at least, whatever the dtype of `logits`: with noise of half precision hard
-samples are biased. `logits` may be -inf, or False in the boolean `mask`, for what is not allowed. `temperature`
-is above 0, a number or a tensor that broadcasts as in `supple.smooth`. ValueError says what was wrong; in code
-that is being compiled values are not known, and a row in which nothing is allowed gives zeros.
+Noise, sums and argmax are in float32 at least, whatever the dtype of `logits`: with noise of half precision
+hard samples are biased. Logits of -inf, or where the boolean `mask` is False, are not allowed. `temperature`
+is above 0, a number or a tensor that broadcasts with `logits`, of size 1 along the axis. ValueError says what
+was wrong; in code that is being compiled values are not known, and rows with nothing allowed give zeros.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
+from keras.src.random.seed_generator import draw_seed
+from scipy.optimize import linear_sum_assignment
 
 from supple import smooth
 from supple.sampling.seeds import Seed, seeded
-from supple.smooth.functions import probabilities
-from supple.smooth.numbers import valid_of, warmth, widened
+from supple.smooth.numbers import concrete, valid_of, warmth, widened
+
+LOW = -1e24  # stands for -inf, whose product with a gradient of 0 is NaN; LOW / τ is a number
 
 
-def gumbel(shape: Any, seed: Seed = None, dtype: str = "float32") -> Any:
-    """Noise -log E with E of the exponential distribution; float32 or float64, from -4.5 to 16.7."""
-    u = keras.random.uniform(shape, dtype=dtype, seed=seeded(seed))
-    return -ops.log(-ops.log(ops.clip(u, 1e-38, 1 - 2**-24)))
+def gumbel(shape: Any, seed: Seed = None, dtype: Any = "float32") -> Any:
+    """Noise -log(-log u), from -2.9 to 16.7 in float32, from -3.7 to 36.8 in float64."""
+    dtype = keras.backend.standardize_dtype(dtype)
+    least = 2.0**-24 if dtype == "float32" else 2.0**-53  # u would be 0 at times
+    return -ops.log(-ops.log(keras.random.uniform(shape, least, 1.0, dtype, seeded(seed))))
 
 
 def gumbel_max(logits: Any, mask: Any = None, axis: int = -1, seed: Seed = None) -> Any:
-    """One-hot samples of softmax(logits) along `axis`: one at argmax(logits + Gumbel noise)."""
-    x, back = widened(logits, "logits")
-    valid = valid_of(x, mask, axis)
-    z = ops.where(valid, x, -math.inf) + gumbel(ops.shape(x), seed, x.dtype)
+    """One-hot samples of softmax(logits) along `axis`, by the argmax of logits + Gumbel noise."""
+    x, back = allowed(logits, mask, axis)
+    z = perturbed(x, seed)
+    check_rows(ops.max(z, axis))
     return back(one_hot_argmax(z, axis))
 
 
@@ -44,42 +50,182 @@ def gumbel_softmax(
 ) -> Any:
     """softmax((logits + Gumbel noise) / τ) along `axis` (Jang et al. 2017; Maddison et al. 2017).
 
-    With `hard` one-hot samples that have its gradient. Its argmax is a sample of softmax(logits) at every τ;
-    its mean is another distribution.
+    Its argmax is a sample of softmax(logits) at every τ, but its mean is not softmax(logits). With `hard`,
+    one-hot there, with the same gradient.
     """
-    x, back = widened(logits, "logits")
+    x, back = allowed(logits, mask, axis)
     t = warmth(temperature, x)
-    z = x + gumbel(ops.shape(x), seed, x.dtype)
-    y = probabilities(z, t, axis, mask)
-    if not hard:
-        return back(y)
-    valid = valid_of(x, mask, axis)
-    return back(straight_through(one_hot_argmax(ops.where(valid, z, -math.inf), axis), y))
+    if keras.backend.backend() == "jax":
+        y, top = compiled_softmax(x, t, draw_seed(seeded(seed)), axis, hard)
+    else:
+        y, top = perturbed_softmax(x, t, seed, axis, hard)
+    check_rows(top)
+    return back(y)
+
+
+def perturbed_softmax(x: Any, t: Any, seed: Seed, axis: int, hard: bool) -> tuple[Any, Any]:
+    """The sample, and the maximum of each row by which one with nothing allowed is known."""
+    if len(t.shape):
+        x = x + ops.zeros_like(t)  # each temperature has noise of its own
+    z = perturbed(x, seed)
+    top = ops.max(z, axis, keepdims=True)
+    # Not ops.softmax, which warns of rows of one element.
+    y = ops.where(top > LOW, ops.exp(ops.log_softmax(z / t, axis)), 0.0)
+    return (straight_through(one_hot_argmax(z, axis), y) if hard else y), top
+
+
+if keras.backend.backend() == "jax":
+    import jax
+
+    compiled_softmax = jax.jit(perturbed_softmax, static_argnames=("axis", "hard"))  # one call, not ten
 
 
 def straight_through(hard: Any, soft: Any) -> Any:
-    """`hard` exactly, with the gradient of `soft`, which should be finite (Bengio et al. 2013)."""
+    """Exactly `hard`, with the gradient of `soft`, which is finite (Bengio et al. 2013)."""
     return ops.stop_gradient(hard) + (soft - ops.stop_gradient(soft))
 
 
 def conditional_gumbels(logits: Any, one_hot: Any, seed: Seed = None) -> Any:
-    """logits + Gumbel noise, given that `one_hot` is at its argmax over the last axis; at least float32.
+    """Logits with Gumbel noise given that their argmax along the last axis is where `one_hot` is 1.
 
-    Differentiable in `logits` (Tucker et al. 2017; Paulus et al. 2021).
+    Of the shape of `one_hot`, float32 at least, differentiable in `logits` (Tucker et al. 2017). The
+    maximum is strict: no rounding makes a tie.
     """
-    x, _ = widened(logits, "logits")
-    return truncated_gumbels(x, ops.cast(one_hot, x.dtype), gumbel(ops.shape(one_hot), seed, x.dtype))
+    x, _ = allowed(logits, None, -1)
+    b = ops.cast(one_hot, x.dtype)
+    z = truncated_gumbels(x, b, gumbel(ops.shape(b), seed, b.dtype))
+    return ops.where(ops.broadcast_to(x, ops.shape(b)) > LOW, z, -math.inf)
 
 
 def truncated_gumbels(logits: Any, one_hot: Any, noise: Any) -> Any:
-    """T = LSE(logits) + noise of the winner; the others -log(exp(-logits - noise) + exp(-T)), below T."""
-    top = smooth.max(logits, keepdims=True) + ops.sum(one_hot * noise, -1, keepdims=True)
+    """At the winner T = log Σ exp(logits) + its noise; elsewhere -log(exp(-logits - noise) + exp(-T))."""
+    top = ops.logsumexp(logits, -1, keepdims=True) + ops.sum(one_hot * noise, -1, keepdims=True)
     gap = ops.softplus(top - (logits + noise))
-    gap = ops.maximum(gap, 2.0**-22 * ops.abs(top) + 1e-30)  # else rounding makes ties
+    gap = ops.maximum(gap, 2.0**-22 * ops.abs(top) + 1e-30)
     return top - (1 - one_hot) * gap
 
 
+def top_k_sample(logits: Any, k: int, temperature: Any = None, mask: Any = None, seed: Seed = None) -> Any:
+    """k-hot samples without replacement along the last axis: the k largest of logits + Gumbel noise.
+
+    With a temperature `smooth.top_k` of them instead, in [0, 1] and of sum k (Kool et al. 2019).
+    """
+    x, back = allowed(logits, mask, -1)
+    z = perturbed(x, seed)
+    if temperature is not None:
+        return back(smooth.top_k(ops.where(z > LOW, z, -math.inf), k, temperature))
+    return back(ops.where(z > LOW, ops.sum(one_hot_rows(largest(z, k), z), -2), 0.0))
+
+
+def top_k_order(logits: Any, k: int, mask: Any = None, seed: Seed = None) -> Any:
+    """The indices (..., k) that `top_k_sample` chooses, in the order in which they would be drawn."""
+    x, _ = allowed(logits, mask, -1)
+    return largest(perturbed(x, seed), k)
+
+
+def order_log_prob(logits: Any, order: Any, mask: Any = None) -> Any:
+    """Log-probabilities (...) of drawing the indices `order` (..., k), one after the other and none twice.
+
+    Plackett-Luce: Σ_j log(exp(s_j) / Σ exp(s_i) over what is not drawn before j). -inf if one is not allowed.
+    """
+    x, back = allowed(logits, mask, -1)
+    rows = one_hot_rows(order, x)
+    drawn = ops.sum(rows, -2)
+    known = concrete(drawn)
+    if known is not None and known.max(initial=0) > 1:
+        raise ValueError("order draws an element twice; give different indices in each row")
+    x = ops.broadcast_to(x, ops.shape(drawn))
+    s = ops.take_along_axis(x, order, -1)
+    rest = ops.logsumexp(ops.where(drawn > 0, LOW, x), -1, keepdims=True)
+    terms, last = ops.concatenate([s, rest], -1), len(s.shape) - 1  # JAX takes no axis of -1
+    left = ops.associative_scan(ops.logaddexp, terms, reverse=True, axis=last)
+    found = ops.sum(s - left[..., :-1], -1)
+    return back(ops.where(ops.min(s, -1) > LOW, found, -math.inf))
+
+
+def gumbel_sinkhorn(
+    logits: Any,
+    temperature: Any = 1.0,
+    hard: bool = False,
+    mask: Any = None,
+    iterations: int = 50,
+    seed: Seed = None,
+) -> Any:
+    """Relaxed permutations (..., n, n): exp((logits + Gumbel noise) / τ), of row and column sums 1.
+
+    Rows and columns are normalised in turn, `iterations` times, columns last; rows are as near to 1 as that
+    brings them, less near the lower τ is. With `hard` the permutation of most score, to which it tends as τ
+    goes to 0, with the relaxed one's gradient; not in code that is being compiled (Mena et al. 2018).
+    """
+    x, back = allowed(logits, mask, -1)
+    if len(x.shape) < 2 or x.shape[-1] != x.shape[-2]:
+        raise ValueError(f"logits have shape {tuple(x.shape)}; give square matrices")
+    z = perturbed(x, seed)
+    tops = ops.max(z, -1), ops.max(z, -2)
+    for top in tops:
+        check_rows(top)
+    log_p = sinkhorn(z / warmth(temperature, x), iterations)
+    p = ops.where(z > LOW, ops.exp(log_p), 0.0)
+    return back(straight_through(assignment(z), p) if hard else p)
+
+
+def sinkhorn(log_p: Any, iterations: int) -> Any:
+    """The logarithm of a matrix with its rows and columns normalised in turn."""
+    return ops.fori_loop(0, iterations, lambda _, z: ops.log_softmax(ops.log_softmax(z, -1), -2), log_p)
+
+
+def assignment(scores: Any) -> Any:
+    """The permutation matrix P of the largest Σ P scores; ValueError where values are not known."""
+    known = concrete(scores)
+    if known is None:
+        raise ValueError(
+            "hard = True is not for code that is being compiled: permutations are found by SciPy"
+        )
+    known = np.where(known > LOW, known, -math.inf)
+    found = np.zeros_like(known)
+    for place in np.ndindex(known.shape[:-2]):
+        found[place][linear_sum_assignment(known[place], maximize=True)] = 1
+    return ops.cast(found, scores.dtype)
+
+
+def allowed(logits: Any, mask: Any, axis: int) -> tuple[Any, Callable[[Any], Any]]:
+    """Logits, wide, with LOW for what is not allowed; and a function that casts results back."""
+    x, back = widened(logits, "logits")
+    if mask is not None:
+        x = ops.where(valid_of(x, mask, axis), x, LOW)
+    return ops.maximum(x, LOW), back
+
+
+def perturbed(x: Any, seed: Seed) -> Any:
+    return x + gumbel(ops.shape(x), seed, x.dtype)
+
+
+def check_rows(top: Any) -> None:
+    """ValueError if the maximum of a row is LOW."""
+    known = concrete(ops.min(top))
+    if known is not None and known <= LOW:
+        raise ValueError("a row has no element that is allowed: all are masked or -inf; unmask one")
+
+
 def one_hot_argmax(z: Any, axis: int) -> Any:
-    """One-hot at the maximum, zeros in a row of -inf."""
+    """One-hot at the maximum, zeros in a row with nothing allowed."""
     found = ops.one_hot(ops.argmax(z, axis), z.shape[axis], axis=axis, dtype=z.dtype)
-    return ops.where(z > -math.inf, found, 0.0)
+    return ops.where(z > LOW, found, 0.0)
+
+
+def largest(z: Any, k: int) -> Any:
+    """The indices of the k largest, falling; ValueError unless so many are allowed."""
+    if not 1 <= k <= z.shape[-1]:
+        raise ValueError(f"k = {k} should be from 1 to {z.shape[-1]}, the size of the last axis")
+    values, order = ops.top_k(z, k)
+    known = concrete(ops.min(values))
+    if known is not None and known <= LOW:
+        raise ValueError(
+            f"k = {k} is more than a row has elements that are allowed; lower it, or unmask some"
+        )
+    return order
+
+
+def one_hot_rows(order: Any, like: Any) -> Any:
+    """Indices (..., k) as rows (..., k, n)."""
+    return ops.one_hot(order, like.shape[-1], dtype=like.dtype)
