@@ -16,9 +16,10 @@ import numpy as np
 from keras import ops
 
 from supple import smooth
+from supple.sampling.parameters import common_shape, finite, positive, tensors
 from supple.sampling.relaxed import gumbel_max
 from supple.sampling.seeds import Seed, seeded
-from supple.smooth.numbers import concrete, widened
+from supple.smooth.numbers import concrete
 
 
 class Distribution:
@@ -30,6 +31,7 @@ class Distribution:
 
     event_dims = 0
     discrete = False
+    circular = False
     parameters: dict[str, Any]
     shape: tuple[Any, ...]
 
@@ -59,6 +61,17 @@ class Distribution:
     def draw(self, shape: tuple[Any, ...], seed: Seed) -> Any:
         """Samples of the full `shape`, differentiable unless `discrete`."""
         raise NotImplementedError
+
+    def moved(self, z: Any) -> Any:
+        """Samples `z`, to which the gradient of the parameters is given that `rsample` would give."""
+        raise self.no_mixture()
+
+    def cdf(self, z: Any) -> Any:
+        """The probability of values up to z; without a gradient."""
+        raise self.no_mixture()
+
+    def no_mixture(self) -> ValueError:
+        return ValueError(f"samples of a mixture of {self.name} have no gradient here; use sample")
 
     def log_prob(self, z: Any) -> Any:
         """The logarithm of the probability, or density, of z; -inf where there is none."""
@@ -196,11 +209,21 @@ class LocationScale(Distribution):
         """That of the noise."""
         raise NotImplementedError
 
+    def cumulative(self, x: Any) -> Any:
+        """The CDF of the noise."""
+        raise NotImplementedError
+
     def standard(self, z: Any) -> Any:
         return (self.point(z) - self.loc) / self.scale
 
     def draw(self, shape: tuple[Any, ...], seed: Seed) -> Any:
         return self.loc + self.scale * self.noise(shape, seed)
+
+    def moved(self, z: Any) -> Any:
+        return self.loc + self.scale * ops.stop_gradient(self.standard(z))
+
+    def cdf(self, z: Any) -> Any:
+        return self.cumulative(self.standard(z))
 
     def log_prob(self, z: Any) -> Any:
         return self.log_density(self.standard(z)) - ops.log(self.scale)
@@ -227,6 +250,9 @@ class Normal(LocationScale):
     def log_density(self, x: Any) -> Any:
         return -0.5 * x * x - 0.5 * math.log(2 * math.pi)
 
+    def cumulative(self, x: Any) -> Any:
+        return 0.5 * (1 + ops.erf(x * math.sqrt(0.5)))
+
     def divergence(self, other: Normal) -> Any:
         ratio = self.scale / other.scale
         distance = (self.loc - other.loc) / other.scale
@@ -236,41 +262,3 @@ class Normal(LocationScale):
 def minus_infinity(where: Any, like: Any) -> Any:
     """-inf there, 0 elsewhere, without a gradient."""
     return ops.where(where, ops.cast(-math.inf, like.dtype), ops.cast(0.0, like.dtype))
-
-
-def finite(name: str, x: Any) -> Any:
-    known = concrete(x)
-    if known is not None and not np.isfinite(known).all():
-        raise ValueError(f"{name} has values that are not finite numbers")
-    return x
-
-
-def positive(name: str, x: Any) -> Any:
-    known = concrete(finite(name, x))
-    if known is not None and not (known > 0).all():
-        raise ValueError(f"{name} is {known.min():g} at least once; it should be above 0")
-    return x
-
-
-def tensors(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Parameters in the widest of their dtypes, float32 at least; plain numbers take that of the others."""
-    plain = {name for name, x in parameters.items() if type(x) in (int, float)}
-    wide = {name: widened(x, name)[0] for name, x in parameters.items() if name not in plain}
-    double = any(keras.backend.standardize_dtype(x.dtype) == "float64" for x in wide.values())
-    dtype = "float64" if double else "float32"
-    return {
-        name: ops.convert_to_tensor(x, dtype) if name in plain else ops.cast(wide[name], dtype)
-        for name, x in parameters.items()
-    }
-
-
-def common_shape(tensors: dict[str, Any]) -> tuple[Any, ...]:
-    """The shape that tensors broadcast to; ValueError if they do not."""
-    shapes = {name: tuple(x.shape) for name, x in tensors.items()}
-    try:
-        return np.broadcast_shapes(*shapes.values())
-    except TypeError:  # TensorFlow, which may know a size only when it runs
-        return tuple(ops.shape(sum(tensors.values())))
-    except ValueError:
-        given = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise ValueError(f"shapes do not broadcast: {given}") from None
