@@ -25,11 +25,15 @@ from supple.smooth.numbers import concrete, valid_of, warmth, widened
 LOW = -1e24  # stands for -inf, whose product with a gradient of 0 is NaN; LOW / τ is a number
 
 
+def uniform(shape: Any, seed: Seed, dtype: Any) -> Any:
+    """Numbers between 0 and 1, neither of them."""
+    dtype = keras.backend.standardize_dtype(dtype)
+    return keras.random.uniform(shape, 2.0**-24 if dtype == "float32" else 2.0**-53, 1.0, dtype, seeded(seed))
+
+
 def gumbel(shape: Any, seed: Seed = None, dtype: Any = "float32") -> Any:
     """Noise -log(-log u), from -2.9 to 16.7 in float32, from -3.7 to 36.8 in float64."""
-    dtype = keras.backend.standardize_dtype(dtype)
-    least = 2.0**-24 if dtype == "float32" else 2.0**-53  # u would be 0 at times
-    return -ops.log(-ops.log(keras.random.uniform(shape, least, 1.0, dtype, seeded(seed))))
+    return -ops.log(-ops.log(uniform(shape, seed, dtype)))
 
 
 def gumbel_max(logits: Any, mask: Any = None, axis: int = -1, seed: Seed = None) -> Any:
