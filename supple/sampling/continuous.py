@@ -13,7 +13,7 @@ from supple.sampling.distributions import Distribution, LocationScale, Normal
 from supple.sampling.parameters import finite, only_where, positive, tiny
 from supple.sampling.relaxed import gumbel
 from supple.sampling.seeds import Seed, seeded, split
-from supple.sampling.special import lgamma, log1p_square
+from supple.sampling.special import arctan, lgamma, log1p_square, tan
 from supple.smooth.numbers import concrete
 
 EULER = float(np.euler_gamma)
@@ -72,13 +72,13 @@ class Cauchy(LocationScale):
 
     def noise(self, shape: tuple[Any, ...], seed: Seed) -> Any:
         u = keras.random.uniform(shape, dtype=self.dtype, seed=seeded(seed))
-        return ops.tan(math.pi * (u - 0.5))
+        return tan(math.pi * (u - 0.5))
 
     def log_density(self, x: Any) -> Any:
         return -math.log(math.pi) - log1p_square(x)
 
     def cumulative(self, x: Any) -> Any:
-        return 0.5 + ops.arctan(x) / math.pi
+        return 0.5 + arctan(x) / math.pi
 
     def divergence(self, other: Cauchy) -> Any:
         """log(((s + t)² + (l - m)²) / 4st), of Chyzak and Nielsen 2019."""

@@ -57,8 +57,8 @@ class Mixture(Distribution):
         return z if self.discrete else self.moved(z)
 
     def moved(self, z: Any) -> Any:
-        """dz = Σ r_k dz_k - Σ F_k(z) dw_k / f(z), of the components' probabilities w_k, their posteriors r_k and
-        CDFs F_k, and dz_k as if z were a sample of component k."""
+        """dz = Σ r_k dz_k - Σ F_k(z) dw_k / f(z), of the components' probabilities w_k, posteriors r_k and
+        CDFs F_k; dz_k is as if z were a sample of component k."""
         each = z[..., None]
         log_f = ops.stop_gradient(self.log_prob(z))[..., None]
         r = ops.stop_gradient(ops.exp(self.joint(each) - log_f))
