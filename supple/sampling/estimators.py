@@ -72,6 +72,7 @@ def estimate(
     (words,) = split(seed, 1)  # here, as what is differentiated should change no state
     bare = not isinstance(logits, Distribution)
     parameters = {"logits": logits} if bare else logits.parameters
+    distribution(logits)  # for its own errors, before the backend has one
 
     def total(*values: Any) -> tuple[Any, Any]:
         d = values[0] if bare else type(logits)(**dict(zip(parameters, values, strict=True)))

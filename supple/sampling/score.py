@@ -91,10 +91,10 @@ def level(baseline: Any, costs: Any, afresh: Any) -> Any:
         return ops.stop_gradient(ops.cast(baseline.value, costs.dtype))
     if not isinstance(baseline, str):
         b = ops.cast(baseline, costs.dtype)
-        if np.broadcast_shapes(tuple(b.shape), tuple(costs.shape)) != tuple(costs.shape):
-            raise ValueError(
-                f"baseline has shape {tuple(b.shape)}, costs {tuple(costs.shape)}: it should broadcast"
-            )
+        beside = zip(reversed(b.shape), reversed(costs.shape), strict=False)
+        if len(b.shape) > len(costs.shape) or any(m not in (1, n) for m, n in beside):
+            shapes = f"baseline has shape {tuple(b.shape)}, costs have {tuple(costs.shape)}"
+            raise ValueError(f"{shapes}: give a baseline that broadcasts to them")
         return b
     if baseline == "none":
         return ops.zeros_like(costs[0])
