@@ -2,4 +2,13 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from supple.sampling.estimators import METHODS, Estimate, estimate, surrogate
+from supple.sampling.score import Moving
+
+__all__ = [
+    "METHODS",
+    "Estimate",
+    "Moving",
+    "estimate",
+    "surrogate",
+]
