@@ -142,9 +142,14 @@ def order_log_prob(logits: Any, order: Any, mask: Any = None) -> Any:
     s = ops.take_along_axis(x, order, -1)
     rest = ops.logsumexp(ops.where(drawn > 0, LOW, x), -1, keepdims=True)
     terms, last = ops.concatenate([s, rest], -1), len(s.shape) - 1  # JAX takes no axis of -1
-    left = ops.associative_scan(ops.logaddexp, terms, reverse=True, axis=last)
+    left = ops.associative_scan(log_add, terms, reverse=True, axis=last)
     found = ops.sum(s - left[..., :-1], -1)
     return back(ops.where(ops.min(s, -1) > LOW, found, -math.inf))
+
+
+def log_add(a: Any, b: Any) -> Any:
+    """log(exp(a) + exp(b)): `ops.logaddexp` of float64 is float32 on JAX."""
+    return ops.logsumexp(ops.stack([a, b]), 0)
 
 
 def gumbel_sinkhorn(
@@ -159,7 +164,7 @@ def gumbel_sinkhorn(
 
     Rows and columns are normalised in turn, `iterations` times, columns last; rows are as near to 1 as that
     brings them, less near the lower τ is. With `hard` the permutation of most score, to which it tends as τ
-    goes to 0, with the relaxed one's gradient; not in code that is being compiled (Mena et al. 2018).
+    goes to 0, with the relaxed one's gradient (Mena et al. 2018).
     """
     x, back = allowed(logits, mask, -1)
     if len(x.shape) < 2 or x.shape[-1] != x.shape[-2]:
@@ -179,17 +184,26 @@ def sinkhorn(log_p: Any, iterations: int) -> Any:
 
 
 def assignment(scores: Any) -> Any:
-    """The permutation matrix P of the largest Σ P scores; ValueError where values are not known."""
-    known = concrete(scores)
-    if known is None:
-        raise ValueError(
-            "hard = True is not for code that is being compiled: permutations are found by SciPy"
-        )
-    known = np.where(known > LOW, known, -math.inf)
-    found = np.zeros_like(known)
-    for place in np.ndindex(known.shape[:-2]):
-        found[place][linear_sum_assignment(known[place], maximize=True)] = 1
-    return ops.cast(found, scores.dtype)
+    """The permutation matrix P of the largest Σ P scores, by SciPy, from compiled code too."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        result = jax.ShapeDtypeStruct(scores.shape, scores.dtype)
+        return jax.pure_callback(best, result, ops.stop_gradient(scores), vmap_method="broadcast_all")
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.ensure_shape(tf.numpy_function(best, [scores], scores.dtype), scores.shape)
+    return ops.convert_to_tensor(best(ops.convert_to_numpy(scores)))
+
+
+def best(scores: Any) -> np.ndarray:
+    scores = np.asarray(scores)
+    found = np.zeros_like(scores)
+    for place in np.ndindex(scores.shape[:-2]):
+        found[place][
+            linear_sum_assignment(np.where(scores > LOW, scores, -math.inf)[place], maximize=True)
+        ] = 1
+    return found
 
 
 def allowed(logits: Any, mask: Any, axis: int) -> tuple[Any, Callable[[Any], Any]]:
