@@ -1,4 +1,4 @@
-"""Smooth order statistics: top-k as the solution of one equation; sorting, k-th values, quantiles from it.
+"""Smooth order statistics: top-k as the solution of one equation, and what is made from it; sort and rank.
 
 `x`, `temperature`, `axis` and `mask` are as in `supple.smooth.functions`; n is the number that counts.
 """
@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from keras import ops
 
 from supple.smooth.numbers import concrete, valid_of, warmth, widened
+from supple.smooth.projection import projection
 
-ROUNDS = 40  # of Newton's steps, and halvings of the bracket where such a step would leave it
+ROUNDS = 6  # Newton's method squares the error: after five it was rounding alone, in all that was tried
 
 
 def top_k(x: Any, k: Any, temperature: Any = 1.0, axis: int = -1, mask: Any = None) -> Any:
@@ -56,25 +57,54 @@ def median(x: Any, temperature: Any = 1.0, axis: int = -1, mask: Any = None) -> 
     return quantile(x, 0.5, temperature, axis, mask)
 
 
-def rank(x: Any, temperature: Any = 1.0, axis: int = -1, mask: Any = None) -> Any:
-    """½ + Σ σ((x_j - x_i) / τ) over j: 1 for the largest, n for the smallest; of sum n (n + 1) / 2.
+def rank(
+    x: Any,
+    temperature: Any = 1.0,
+    axis: int = -1,
+    mask: Any = None,
+    *,
+    form: Literal["sigmoid", "projection"] = "sigmoid",
+) -> Any:
+    """Soft ranks of sum n (n + 1) / 2, 1 for the largest and n for the smallest; 0 for what does not count.
 
-    What does not count has rank 0. Time and memory grow with n².
+    "sigmoid": ½ + Σ σ((x_j - x_i) / τ) over j; time and memory grow with n². "projection": the nearest point
+    to -x / τ among means of permutations of 1 … n (Blondel et al. 2020), in O(n log n); exact as soon as all
+    gaps are τ or more.
     """
     x, t, valid, back = rows(x, temperature, axis, mask)
-    above = ops.sigmoid((x[..., None, :] - x[..., None]) / t[..., None])
-    found = 0.5 + ops.sum(ops.where(valid[..., None, :], above, 0.0), -1)
+    if form == "sigmoid":
+        above = ops.sigmoid((x[..., None, :] - x[..., None]) / t[..., None])
+        found = 0.5 + ops.sum(ops.where(valid[..., None, :], above, 0.0), -1)
+    elif form == "projection":
+        found = projected_rank(x, t, valid)
+    else:
+        raise ValueError(f"form = {form!r} should be one of sigmoid, projection")
     return back(ops.moveaxis(ops.where(valid, found, 0.0), -1, axis))
 
 
-def sort(x: Any, temperature: Any = 1.0, axis: int = -1, *, descending: bool = False) -> Any:
-    """All the smooth k-th values in their order: a doubly stochastic matrix times `x`, of sum Σ x.
+def sort(
+    x: Any,
+    temperature: Any = 1.0,
+    axis: int = -1,
+    *,
+    descending: bool = False,
+    form: Literal["top_k", "projection"] = "top_k",
+) -> Any:
+    """Soft order: values that rise, or fall with `descending`, and keep the sum of `x`.
 
-    Time and memory grow with n².
+    "top_k": all the smooth k-th values, a doubly stochastic matrix times `x`; time and memory grow with n².
+    "projection": the nearest point to (1 … n) / τ among means of permutations of `x` (Blondel et al. 2020), in
+    O(n log n). Its τ is a strength of 1 / unit of `x`: exact as soon as no gap is above 1 / τ.
     """
     x, t, valid, back = rows(x, temperature, axis, None)
-    k = ops.reshape(ops.arange(1, x.shape[-1] + 1), (-1, 1))
-    values = value_at(x[..., None, :], k, t[..., None], valid[..., None, :])
+    n = x.shape[-1]
+    if form == "top_k":
+        k = ops.reshape(ops.arange(1, n + 1), (-1, 1))
+        values = value_at(x[..., None, :], k, t[..., None], valid[..., None, :])
+    elif form == "projection":
+        values = projection(ops.broadcast_to(falling(n, x) / t, x.shape), -ops.sort(-x, -1))
+    else:
+        raise ValueError(f"form = {form!r} should be one of top_k, projection")
     return back(ops.moveaxis(values if descending else ops.flip(values, -1), -1, axis))
 
 
@@ -106,46 +136,74 @@ def check(k: Any, least: int, valid: Any, name: str) -> None:
         raise ValueError(f"{name} = {known.squeeze()} should be from {least} to {int(most.min())}")
 
 
+def falling(n: int, like: Any) -> Any:
+    """n, n - 1, … 1."""
+    return ops.arange(n, 0, -1, dtype=like.dtype)
+
+
+def projected_rank(x: Any, t: Any, valid: Any) -> Any:
+    """Ranks by projection; what does not count lies below all else, so that ranks from 1 on are left to the rest."""
+    n = x.shape[-1]
+    order = ops.argsort(ops.where(valid, -x, math.inf), -1)
+    s = ops.where(valid, ops.clip(x / t, -1e30, 1e30), -math.inf)
+    s = ops.take_along_axis(s, order, -1)
+    ranks = n + 1 - projection(s, ops.broadcast_to(falling(n, x), x.shape))
+    return ops.take_along_axis(ranks, ops.argsort(order, -1), -1)
+
+
 def value_at(x: Any, k: Any, t: Any, valid: Any) -> Any:
     weights = ops.maximum(shares(x, k, t, valid) - shares(x, k - 1, t, valid), 0.0)
     return ops.sum(weights * x, -1)
 
 
 def shares(x: Any, k: Any, t: Any, valid: Any) -> Any:
-    """The p of `top_k` along the last axis, 0 for what does not count.
-
-    With a and b the k-th and next largest, λ is within log(n + 1) of the interval from b / τ to a / τ.
-    """
-    n = x.shape[-1]
+    """The p of `top_k` along the last axis, 0 for what does not count."""
     count = ops.sum(ops.cast(valid, "int32"), -1, keepdims=True)
-    ordered = -ops.sort(ops.where(valid, -x, math.inf), -1)
-    lead = ops.broadcast_to(k + 0 * count, (*ops.shape(k + 0 * count)[:-1], 1))
-    ordered = ops.broadcast_to(ordered, (*ops.shape(lead)[:-1], n))
-    a = ops.take_along_axis(ordered, ops.clip(lead - 1, 0, n - 1), -1)
-    b = ops.take_along_axis(ordered, ops.clip(lead, 0, n - 1), -1)
-    inner = ops.logical_and(k > 0, k < count)  # else all or none are among the k largest
-    a, b = (ops.stop_gradient(ops.where(inner, edge, 0.0)) for edge in (a, b))
-    u = ops.where(valid, (x - (a + b) / 2) / t, 0.0)
-    wanted = ops.cast(k, x.dtype)
-
-    def at(level: Any) -> Any:
-        return ops.where(valid, ops.sigmoid(u - level), 0.0)
-
-    def closer(_: int, bracket: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
-        low, level, high = bracket
-        p = at(level)
-        excess = ops.sum(p, -1, keepdims=True) - wanted
-        low, high = ops.where(excess > 0, level, low), ops.where(excess > 0, high, level)
-        newton = level + excess / ops.maximum(ops.sum(p * (1 - p), -1, keepdims=True), 1e-30)
-        inside = ops.logical_and(newton > low, newton < high)
-        return low, ops.where(inside, newton, (low + high) / 2), high
-
-    half = (a - b) / (2 * t) + math.log(n + 1)
-    _, level, _ = ops.fori_loop(0, ROUNDS, closer, (-half, 0 * half, half))
-    level = ops.stop_gradient(level)
-    p = at(level)
+    ordered = ops.stop_gradient(-ops.sort(ops.where(valid, -x, math.inf), -1))
+    place = ops.arange(1, x.shape[-1] + 1)
+    inside = place <= count
+    ordered = ops.where(inside, ordered, 0.0)
+    a, b = (ops.sum(ops.where(place == edge, ordered, 0.0), -1, keepdims=True) for edge in (k, k + 1))
+    middle = (a + b) / 2
+    upper, lower = place <= k, ops.logical_and(place > k, inside)
+    level = threshold((ordered - middle) / t, upper, lower)
+    u = ops.where(valid, (x - middle) / t, 0.0)
+    p = ops.where(valid, ops.sigmoid(u - level), 0.0)
     slope = ops.stop_gradient(ops.sum(p * (1 - p), -1, keepdims=True))
-    step = (ops.sum(p, -1, keepdims=True) - wanted) / ops.maximum(slope, 1e-30)
-    p = at(level + ops.where(slope > 1e-30, step, 0.0))  # whose gradient is that of the implicit function
-    everything = ops.cast(ops.logical_and(valid, k > 0), x.dtype)
-    return ops.where(inner, p, everything)
+    # Of value 0, and of the gradient that the implicit function λ(u) has.
+    moved = ops.sum(p, -1, keepdims=True) / ops.where(slope > 1e-30, slope, math.inf)
+    p = ops.sigmoid(u - level - (moved - ops.stop_gradient(moved)))
+    inner = ops.logical_and(k > 0, k < count)  # else none or all are among the k largest
+    everything = ops.cast(k > 0, x.dtype)
+    return ops.where(valid, ops.where(inner, p, everything), 0.0)
+
+
+def threshold(u: Any, upper: Any, lower: Any) -> Any:
+    """The λ for which Σ σ(u - λ) is the number of `upper` elements: what those lack is what `lower` ones have.
+
+    `u` descends, and 0 is half way from the last upper element to the first lower one. With n elements
+    |λ| ≤ log n, however far apart they are, and the difference of the logarithms of what is lacked and had
+    rises with a slope from ½ to 2: Newton's method needs no bracket.
+    """
+    size = ops.abs(ops.stop_gradient(u))
+    counts = ops.logical_or(upper, lower)
+    nearest = ops.min(ops.where(counts, size, math.inf), -1, keepdims=True)
+    share = ops.where(
+        counts, ops.exp(nearest - size), 0.0
+    )  # exp(-size), but never all too small for a number
+    e = ops.exp(-size)
+
+    def log_sum(side: Any, growth: Any) -> tuple[Any, Any]:
+        """log Σ σ of one side, less what both sides have in it, and by how much its slope falls short of 1."""
+        r = e * growth
+        part = ops.where(side, share / (1 + r), 0.0)
+        total = ops.sum(part, -1, keepdims=True)
+        total = ops.where(total > 0, total, 1.0)  # an empty side: k is 0 or n, and any λ will do
+        return ops.log(total), ops.sum(part * (r / (1 + r)), -1, keepdims=True) / total
+
+    level = ops.zeros_like(nearest)
+    for _ in range(ROUNDS):
+        lacked, loss = log_sum(upper, ops.exp(level))
+        had, gain = log_sum(lower, ops.exp(-level))
+        level = level - (2 * level + lacked - had) / (2 - loss - gain)
+    return level
