@@ -100,6 +100,8 @@ class CountScore:
     def __post_init__(self) -> None:
         if self.average not in ("macro", "micro", "weighted", None):
             raise ValueError(f"average = {self.average!r} should be 'macro', 'micro', 'weighted' or None")
+        if self.beta is not None and self.name != "f_beta":
+            raise ValueError(f"beta = {self.beta} is of f_beta: {self.name} has none")
         check_beta(self.beta or 0.0)
         if self.temperature != 1 and not self.from_logits:
             raise ValueError(f"temperature = {self.temperature} divides logits: say from_logits=True too")
