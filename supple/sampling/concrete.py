@@ -67,11 +67,11 @@ class RelaxedCategorical(Distribution):
         log (K - 1)! + (K - 1) log τ + Σ log softmax(logits - τ z).
         """
         z = self.point(z)
-        d = self.finite - self.temperature * ops.where(self.allowed, ops.maximum(z, LOW), 0.0)
+        d = self.finite - self.temperature * ops.where(self.allowed, ops.where(z < LOW, LOW, z), 0.0)
         terms = ops.where(self.allowed, ops.log_softmax(d, -1), 0.0)
         others = ops.cumsum(ops.cast(self.allowed, d.dtype), -1) - 1  # 0 to K - 1 where allowed
-        scale = ops.log(self.temperature) + ops.log(ops.maximum(others, 1.0))
-        scale = ops.where(ops.logical_and(self.allowed, others > 0), scale, 0.0)
+        inner = ops.logical_and(self.allowed, others > 0)
+        scale = ops.where(inner, ops.log(self.temperature * ops.where(inner, others, 1.0)), 0.0)
         outside = ops.any(ops.logical_and(z > -math.inf, ~self.allowed), -1)
         return ops.sum(terms + scale, -1) + minus_infinity(outside, d)
 

@@ -86,6 +86,7 @@ if keras.backend.backend() == "jax":
 
 def straight_through(hard: Any, soft: Any) -> Any:
     """Exactly `hard`, with the gradient of `soft`, which is finite (Bengio et al. 2013)."""
+    hard, soft = ops.convert_to_tensor(hard), ops.convert_to_tensor(soft)
     return ops.stop_gradient(hard) + (soft - ops.stop_gradient(soft))
 
 
@@ -105,8 +106,8 @@ def truncated_gumbels(logits: Any, one_hot: Any, noise: Any) -> Any:
     """At the winner T = log Σ exp(logits) + its noise; elsewhere -log(exp(-logits - noise) + exp(-T))."""
     top = ops.logsumexp(logits, -1, keepdims=True) + ops.sum(one_hot * noise, -1, keepdims=True)
     gap = ops.softplus(top - (logits + noise))
-    gap = ops.maximum(gap, 2.0**-22 * ops.abs(top) + 1e-30)
-    return top - (1 - one_hot) * gap
+    least = 2.0**-22 * ops.abs(top) + 1e-30
+    return top - (1 - one_hot) * ops.where(gap < least, least, gap)
 
 
 def top_k_sample(logits: Any, k: int, temperature: Any = None, mask: Any = None, seed: Seed = None) -> Any:
@@ -141,15 +142,11 @@ def order_log_prob(logits: Any, order: Any, mask: Any = None) -> Any:
     x = ops.broadcast_to(x, ops.shape(drawn))
     s = ops.take_along_axis(x, order, -1)
     rest = ops.logsumexp(ops.where(drawn > 0, LOW, x), -1, keepdims=True)
-    terms, last = ops.concatenate([s, rest], -1), len(s.shape) - 1  # JAX takes no axis of -1
-    left = ops.associative_scan(log_add, terms, reverse=True, axis=last)
-    found = ops.sum(s - left[..., :-1], -1)
+    terms = ops.concatenate([s, rest], -1)
+    later = np.triu(np.ones((s.shape[-1], terms.shape[-1]), bool))  # what is not drawn before j
+    left = ops.logsumexp(ops.where(later, terms[..., None, :], LOW), -1)  # (..., k)
+    found = ops.sum(s - left, -1)
     return back(ops.where(ops.min(s, -1) > LOW, found, -math.inf))
-
-
-def log_add(a: Any, b: Any) -> Any:
-    """log(exp(a) + exp(b)): `ops.logaddexp` of float64 is float32 on JAX."""
-    return ops.logsumexp(ops.stack([a, b]), 0)
 
 
 def gumbel_sinkhorn(
@@ -211,7 +208,7 @@ def allowed(logits: Any, mask: Any, axis: int) -> tuple[Any, Callable[[Any], Any
     x, back = widened(logits, "logits")
     if mask is not None:
         x = ops.where(valid_of(x, mask, axis), x, LOW)
-    return ops.maximum(x, LOW), back
+    return ops.where(x < LOW, LOW, x), back  # not ops.maximum, on PyTorch float32 of float64
 
 
 def perturbed(x: Any, seed: Seed) -> Any:
@@ -227,6 +224,7 @@ def check_rows(top: Any) -> None:
 
 def one_hot_argmax(z: Any, axis: int) -> Any:
     """One-hot at the maximum, zeros in a row with nothing allowed."""
+    axis %= len(z.shape)  # as one_hot takes -1 at most
     found = ops.one_hot(ops.argmax(z, axis), z.shape[axis], axis=axis, dtype=z.dtype)
     return ops.where(z > LOW, found, 0.0)
 
