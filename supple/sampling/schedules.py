@@ -11,6 +11,13 @@ import keras
 from keras import ops
 
 
+def check(**numbers: float) -> None:
+    """ValueError unless all are above 0."""
+    for name, value in numbers.items():
+        if not value > 0:
+            raise ValueError(f"{name} = {value} should be above 0")
+
+
 @dataclass(frozen=True)
 class Exponential:
     """max(floor, start exp(-rate step)), as of Jang et al. 2017."""
@@ -18,6 +25,9 @@ class Exponential:
     rate: float
     start: float = 1.0
     floor: float = 0.5
+
+    def __post_init__(self) -> None:
+        check(start=self.start, floor=self.floor)
 
     def __call__(self, step: int) -> float:
         return max(self.floor, self.start * math.exp(-self.rate * step))
@@ -31,6 +41,9 @@ class Geometric:
     start: float = 1.0
     floor: float = 0.01
 
+    def __post_init__(self) -> None:
+        check(decay=self.decay, start=self.start, floor=self.floor)
+
     def __call__(self, step: int) -> float:
         return self.floor + (self.start - self.floor) * self.decay**step
 
@@ -42,6 +55,9 @@ class Cosine:
     steps: int
     start: float = 1.0
     end: float = 0.1
+
+    def __post_init__(self) -> None:
+        check(steps=self.steps, start=self.start, end=self.end)
 
     def __call__(self, step: int) -> float:
         part = min(step / self.steps, 1.0)
@@ -56,6 +72,9 @@ class Linear:
     start: float = 1.0
     end: float = 0.1
 
+    def __post_init__(self) -> None:
+        check(steps=self.steps, start=self.start, end=self.end)
+
     def __call__(self, step: int) -> float:
         return self.start + (self.end - self.start) * min(step / self.steps, 1.0)
 
@@ -64,9 +83,9 @@ class TemperatureSchedule(keras.callbacks.Callback):
     """Sets a temperature to `schedule(step)` before each step of `fit`, or every so many steps.
 
     `target` is a Keras variable that the model tracks, such as `layer.add_weight(trainable=False)`, or a
-    layer with one called `temperature`; else ValueError. The steps are those of the model's optimizer, so that
-    a model that was loaded, or restored by BackupAndRestore, goes on where it was. With `every` above 1
-    `fit` is faster on JAX, where each change puts all variables back into the model.
+    layer with one called `temperature`; else ValueError. The steps are those of the model's optimizer: one that
+    was loaded, or restored by BackupAndRestore, goes on where it was. With `every` above 1 `fit` is faster
+    on JAX, where each change puts all variables back into the model.
     """
 
     def __init__(self, schedule: Callable[[int], float], target: Any, every: int = 1) -> None:
