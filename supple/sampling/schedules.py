@@ -83,9 +83,9 @@ class TemperatureSchedule(keras.callbacks.Callback):
     """Sets a temperature to `schedule(step)` before each step of `fit`, or every so many steps.
 
     `target` is a Keras variable that the model tracks, such as `layer.add_weight(trainable=False)`, or a
-    layer with one called `temperature`; else ValueError. The steps are those of the model's optimizer: one that
-    was loaded, or restored by BackupAndRestore, goes on where it was. With `every` above 1 `fit` is faster
-    on JAX, where each change puts all variables back into the model.
+    layer with one called `temperature`; else ValueError. The steps are those of the model's optimizer: one
+    that was loaded, or restored by BackupAndRestore, goes on where it was. With `every` above 1 `fit` is
+    faster on JAX, where each change puts all variables back into the model.
     """
 
     def __init__(self, schedule: Callable[[int], float], target: Any, every: int = 1) -> None:
