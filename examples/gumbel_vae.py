@@ -78,7 +78,7 @@ METHODS = {
     "relax": Method("relax", 1, {}),
     "gumbel_softmax": Method("gumbel_softmax", 1, {}, annealed=True),
     "hard_gumbel_softmax": Method("gumbel_softmax", 1, {"hard": True}, annealed=True),
-    "gumbel_rao": Method("gumbel_rao", 1, {}, annealed=True),
+    "gumbel_rao": Method("gumbel_rao", 1, {"draws": 4}, annealed=True),
     "straight_through": Method("straight_through", 1, {}),
     "reinmax": Method("reinmax", 1, {}),
     "perturbed": Method("perturbed", 1, {}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from supple.sampling import schedules
 from supple.sampling.concrete import RelaxedBernoulli, RelaxedCategorical, kl_relaxed
+from supple.sampling.diagnose import Diagnosis, diagnose
 from supple.sampling.estimators import METHODS, Estimate, estimate, surrogate
 from supple.sampling.relaxed import (
     conditional_gumbels,
@@ -21,12 +22,14 @@ from supple.sampling.score import Moving
 
 __all__ = [
     "METHODS",
+    "Diagnosis",
     "Estimate",
     "Moving",
     "RelaxedBernoulli",
     "RelaxedCategorical",
     "TemperatureSchedule",
     "conditional_gumbels",
+    "diagnose",
     "estimate",
     "gumbel",
     "gumbel_max",
