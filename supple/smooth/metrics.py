@@ -103,7 +103,7 @@ class CountScore:
         if self.beta is not None and self.name != "f_beta":
             raise ValueError(f"beta = {self.beta} is of f_beta: {self.name} has none")
         check_beta(self.beta or 0.0)
-        if self.temperature != 1 and not self.from_logits:
+        if not self.from_logits and not np.array_equal(concrete(self.temperature), 1.0):  # type: ignore[arg-type]
             raise ValueError(f"temperature = {self.temperature} divides logits: say from_logits=True too")
 
     def read(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:

@@ -62,10 +62,11 @@ class RankScore:
             problem = f"y_true has shape {tuple(y.shape)} and y_pred {tuple(x.shape)}"
             raise ValueError(f"{problem}: give both as (lists, items)")
         counts = ops.logical_and(y >= 0, x > -math.inf)
-        y, x = ops.where(counts, y, 0.0), ops.where(counts, x, 0.0)
-        # A list without items has no relevant one: its score is not asked for.
+        # A list without items has no relevant one either, and its score is not asked for.
         empty = ops.logical_not(ops.any(counts, -1, keepdims=True))
-        each, some = LISTS[self.name](y, x, ops.logical_or(counts, empty), t, self.k)
+        y = ops.where(counts, y, 0.0)
+        x = ops.where(counts, x, ops.where(empty, 0.0, -math.inf))
+        each, some = LISTS[self.name](y, x, t, self.k)
         w = ops.ones_like(each) if sample_weight is None else ops.cast(sample_weight, x.dtype)
         if len(w.shape) != len(each.shape):
             problem = f"sample_weight has shape {tuple(w.shape)}, and lists {tuple(each.shape)}"
@@ -117,28 +118,27 @@ def average_precision_of(y: Any, x: Any, w: Any, t: Any) -> tuple[Any, Any]:
     return total(w * y * quotient(positives, everything)), total(w * y)
 
 
-def places(x: Any, counts: Any, t: Any) -> Any:
+def places(x: Any, t: Any) -> Any:
     """Ranks; 1 for what does not count, to divide by."""
-    return ops.where(counts, rank(x, t, -1, counts), 1.0)
+    return ops.where(x > -math.inf, rank(x, t), 1.0)
 
 
-def ndcg_of(y: Any, x: Any, counts: Any, t: Any, k: int | None) -> tuple[Any, Any]:
+def ndcg_of(y: Any, x: Any, t: Any, k: int | None) -> tuple[Any, Any]:
     n = x.shape[-1]
     place = ops.arange(1, n + 1, dtype=x.dtype)
     ideal = ops.where(place <= (k or n), 1 / ops.log2(place + 1), 0.0)
     best = ops.sum(-ops.sort(-y, -1) * ideal, -1)
-    gain = y / ops.log2(1 + places(x, counts, t))
+    gain = y / ops.log2(1 + places(x, t))
     if k is not None:
-        most = ops.sum(ops.cast(counts, "int32"), -1, keepdims=True)
-        gain = gain * top_k(x, ops.minimum(k, most), t, -1, counts)
+        items = ops.sum(ops.cast(x > -math.inf, "int32"), -1, keepdims=True)
+        gain = gain * top_k(x, ops.minimum(k, items), t)
     return quotient(ops.sum(gain, -1), best), best > 0
 
 
-def mrr_of(y: Any, x: Any, counts: Any, t: Any, k: int | None) -> tuple[Any, Any]:
-    relevant = y > 0
-    some = ops.any(relevant, -1, keepdims=True)
-    p = probabilities(x, t, -1, ops.logical_or(relevant, ops.logical_not(some)))
-    return ops.sum(p / places(x, counts, t), -1), some[..., 0]
+def mrr_of(y: Any, x: Any, t: Any, k: int | None) -> tuple[Any, Any]:
+    some = ops.any(y > 0, -1, keepdims=True)
+    relevant = ops.where(ops.logical_or(y > 0, ops.logical_not(some)), x, -math.inf)
+    return ops.sum(probabilities(relevant, t, -1, None) / places(x, t), -1), some[..., 0]
 
 
 PAIRS: dict[str, Callable[..., Any]] = {"auc": auc_of, "average_precision": average_precision_of}

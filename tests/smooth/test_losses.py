@@ -61,11 +61,8 @@ def test_a_loss_is_1_less_the_score_and_a_metric_adds_up_batches(name: str) -> N
     for same in loss, again(loss), pickle.loads(pickle.dumps(loss)):
         assert type(same) is LOSSES[name] and same.name == loss.name
         assert float(numpy(same(y, P, sample_weight=WEIGHTS))) == pytest.approx(1 - want, abs=1e-6)
-    parts = (
-        [slice(None)]
-        if name in ("SoftAUC", "SoftAveragePrecision")
-        else [slice(5), slice(5, 20), slice(20, N)]
-    )
+    whole = name in ("SoftAUC", "SoftAveragePrecision")
+    parts = [slice(None)] if whole else [slice(i, i + 16) for i in range(0, N, 16)]
     for same in metric, again(metric):
         assert type(same) is METRICS[name] and same.name == f"soft_{loss.of}"
         assert float(numpy(same.result())) == 0
@@ -213,16 +210,17 @@ def test_moving_counts_have_the_gradient_of_all_data_in_fit() -> None:
     moving, _, _ = gradients_in_fit(
         lambda net: smooth.MovingCounts(smooth.SoftFBeta(), 0.99).attach(net), BATCH
     )
-    z = features[:, 1:]
+    z, features = (ops.convert_to_tensor(x) for x in (features[:, 1:], features))
     _, want = value_and_gradient(
-        lambda w: smooth.SoftFBeta()(y[:, None], ops.sigmoid(z + features @ w)), np.zeros((2, 1), "float32")
+        lambda w: smooth.SoftFBeta()(y[:, None], ops.sigmoid(z + ops.matmul(features, w))),
+        np.zeros((2, 1), "float32"),
     )
     bias = np.abs(plain.mean(0) - want[:, 0])
     error = plain.std(0, ddof=1) / len(plain) ** 0.5
     assert (bias > 4.5 * error).all() and (bias > 0.3 * np.abs(want[:, 0])).all()
     left = np.abs(moving.mean(0) - want[:, 0])
     error = moving.std(0, ddof=1) / len(moving) ** 0.5
-    assert (left < 4.5 * error + 0.02 * bias).all() and (left < 0.1 * bias).all()
+    assert (left < 4.5 * error + 0.04 * bias).all() and (left < 0.2 * bias).all()
 
 
 def test_moving_counts_are_the_mean_by_age_and_do_not_move_in_evaluation() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from itertools import product
 from typing import Any
 
 import keras
@@ -142,19 +144,17 @@ TRAPS = np.array([[0, 0, 0], [1e4, -1e4, 0], [-INF, 1, 2], [-INF, -INF, -1e4], [
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 def test_values_and_gradients_are_finite(dtype: str) -> None:
-    def all_scores(x: Any, y: Any) -> Any:
+    def all_scores(x: Any, y: Any, t: Any) -> Any:
         low = keras.ops.cast(x, dtype)
-        found = []
-        for t in 1e-6, 1.0, 1e6:
-            found += [getattr(smooth, name)(y, low, temperature=t, multi_label=True) for name in PAIRS]
-            found += [smooth.ndcg(y, low, temperature=t, k=2), smooth.mrr(y, low, temperature=t)]
+        found = [getattr(smooth, name)(y, low, temperature=t, multi_label=True) for name in PAIRS]
+        found += [smooth.ndcg(y, low, temperature=t, k=2), smooth.mrr(y, low, temperature=t)]
         assert {keras.backend.standardize_dtype(each.dtype) for each in found} == {dtype}
         return keras.ops.stack([keras.ops.cast(each, "float32") for each in found])
 
     fast = compiled(all_scores)
-    for y in [0, 1, 0, 1, 1], [0, 0, 0, 0, 0], [-1, -1, -1, -1, -1]:
+    for y, t in product(([0, 1, 0, 1, 1], [0, 0, 0, 0, 0], [-1, -1, -1, -1, -1]), (1e-6, 1.0, 1e6)):
         labels = np.repeat(np.array(y, "float32")[:, None], 3, 1)
-        value, gradient = value_and_gradient(lambda x, y=labels: fast(x, y), TRAPS)
+        value, gradient = value_and_gradient(partial(fast, y=labels, t=np.float32(t)), TRAPS)
         assert np.isfinite(value).all() and not np.isnan(gradient).any()
         assert np.isfinite(gradient).all() or dtype == "float16"  # whose slopes of 1 / τ are no numbers
         assert not gradient[TRAPS == -INF].any()
