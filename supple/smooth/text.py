@@ -10,6 +10,7 @@ computes in float32 inside and comes back as it was. ValueError says what was wr
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, NamedTuple
 
 import keras
@@ -167,8 +168,9 @@ def paired(
     match = ops.take_along_axis(p, columns, -1)
     if end is not None:
         going = 1 - p[..., end]
-        # Not `cumprod`, of which the gradient at 0 is NaN on TensorFlow.
-        alive = alive * ops.associative_scan(ops.multiply, going, axis=1)
+        # The logarithm, as the gradient of `cumprod` at 0 is NaN on TensorFlow.
+        survival = ops.exp(ops.cumsum(ops.log(ops.maximum(going, TINY)), 1))
+        alive = alive * prefix(going > 0, going, "") * survival
         match = ops.minimum(match / ops.maximum(going, 1e-7)[..., None], 1.0)
     match = ops.reshape(match, (batch, ops.shape(p)[1], references, size))
     return Pair(match * inside[:, None], alive, inside, ids), back
@@ -212,15 +214,15 @@ def precisions(correct: Any, total: Any, method: SmoothMethod, value: float) -> 
 
     Single tokens need no smoothing: without a match BLEU is 0 by any method.
     """
-    first = np.arange(correct.shape[-1]) == 0
+    first = ops.cast(np.arange(correct.shape[-1]) == 0, correct.dtype)
+    later = 1 - first
     reach, size = ops.minimum(total, 1.0), ops.maximum(total, 1.0)
     if method == "add-k":
-        added = ops.where(first, 0.0, value)
-        return (correct + added) / ops.where(first, size, total + value), ops.where(first, reach, 1.0)
-    least = ops.where(first, 0.0, value)
+        return (correct + value * later) / (first * size + later * (total + value)), ops.maximum(reach, later)
+    least = value * later
     if method == "exp":
-        zeros = ops.cumsum(ops.where(first, 0.0, ops.maximum(1 - correct, 0.0)), -1)
-        least = ops.where(first, 0.0, ops.exp(-np.log(2) * zeros))
+        zeros = ops.cumsum(later * ops.maximum(1 - correct, 0.0), -1)
+        least = later * ops.exp(-math.log(2) * zeros)
     return ops.maximum(correct, least) / size, reach
 
 
