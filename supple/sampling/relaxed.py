@@ -73,8 +73,9 @@ def perturbed_softmax(x: Any, t: Any, seed: Seed, axis: int, hard: bool) -> tupl
         x = x + ops.zeros_like(t)  # each temperature has noise of its own
     z = perturbed(x, seed)
     top = ops.max(z, axis, keepdims=True)
-    # Not ops.softmax, which warns of rows of one element.
-    y = ops.where(top > LOW, ops.exp(ops.log_softmax(z / t, axis)), 0.0)
+    # ops.softmax warns of rows of one element
+    y = ops.softmax(z / t, axis) if z.shape[axis] != 1 else ops.exp(ops.log_softmax(z / t, axis))
+    y = ops.where(top > LOW, y, 0.0)
     return (straight_through(one_hot_argmax(z, axis), y) if hard else y), top
 
 
