@@ -126,13 +126,13 @@ def draw(reported: dict[str, list[float]], whole: float, found: list[dict[str, f
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(10, 3.6), layout="constrained", width_ratios=[1, 1.35]
     )
-    left.axhline(whole, color="#4a5568", linestyle="--", linewidth=1)
-    left.annotate("all data at once", (SIZES[-1], whole), (0, 5), textcoords="offset points", ha="right")
     for name, values in reported.items():
         left.plot(SIZES, values, "o-", color=COLOURS[name], label=name)
+    left.axhline(whole, color="#1a202c", linestyle=":", label="F1 of all data at once")
     left.set_xscale("log", base=2)
     left.set_xticks(SIZES, [str(size) for size in SIZES])
     left.set(xlabel="batch size", ylabel="smooth F1, mean over batches", title="One model, as batches see it")
+    left.set_ylim(0, 1.12 * whole)
     left.legend(frameon=False, loc="lower right")
     for row, name in enumerate(reversed(ORDER)):
         values, colour = [run[name] for run in found], COLOURS.get(name, "#718096")
@@ -141,7 +141,9 @@ def draw(reported: dict[str, list[float]], whole: float, found: list[dict[str, f
     right.set_yticks(range(len(ORDER)), reversed(ORDER))
     right.set(xlabel="F1 on unseen images", ylim=(-0.5, len(ORDER) - 0.5))
     right.set_title(f"{len(found)} runs of each; mean and standard deviation")
+    right.locator_params(axis="x", nbins=5)
     right.grid(axis="x", color="#e2e8f0")
+    right.set_axisbelow(True)
     for axes in left, right:
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, metadata={"Date": None})
