@@ -13,7 +13,7 @@ from supple.sampling.distributions import Distribution, LocationScale, Normal
 from supple.sampling.parameters import finite, only_where, positive, tiny
 from supple.sampling.relaxed import gumbel
 from supple.sampling.seeds import Seed, seeded, split
-from supple.sampling.special import arctan, lgamma, log1p_square, tan
+from supple.sampling.special import arctan, at_least, lgamma, log1p_square, tan
 from supple.smooth.numbers import concrete
 
 EULER = float(np.euler_gamma)
@@ -121,10 +121,10 @@ class LogNormal(Distribution):
         return ops.exp(self.normal.draw(shape, seed))
 
     def moved(self, z: Any) -> Any:
-        return ops.exp(self.normal.moved(ops.log(ops.maximum(z, tiny(self.dtype)))))
+        return ops.exp(self.normal.moved(ops.log(at_least(z, tiny(self.dtype)))))
 
     def cdf(self, z: Any) -> Any:
-        return self.normal.cdf(ops.log(ops.maximum(z, 0.0)))
+        return self.normal.cdf(ops.log(at_least(z, 0.0)))
 
     def log_prob(self, z: Any) -> Any:
         z = self.point(z)
@@ -200,7 +200,7 @@ class Exponential(Distribution):
         return ops.stop_gradient(z * self.rate) / self.rate
 
     def cdf(self, z: Any) -> Any:
-        return -ops.expm1(-self.rate * ops.maximum(z, 0.0))
+        return -ops.expm1(-self.rate * at_least(z, 0.0))
 
     def log_prob(self, z: Any) -> Any:
         z = self.point(z)

@@ -17,6 +17,8 @@ from supple.sampling.distributions import Distribution
 from supple.sampling.parameters import finite, only_where, positive, tiny
 from supple.sampling.seeds import Seed, split
 from supple.sampling.special import (
+    at_least,
+    at_most,
     digamma,
     gamma_slope,
     gammainc,
@@ -38,7 +40,7 @@ def log_gamma(alpha: Any, shape: tuple[Any, ...], seed: Seed) -> Any:
     first, second = split(seed, 2)
     z = keras.random.gamma(shape, fixed + 1, dtype=alpha.dtype, seed=first)
     u = keras.random.uniform(shape, dtype=alpha.dtype, seed=second)  # from 0 to below 1
-    return moving(ops.maximum(ops.log(z) + ops.log1p(-u) / fixed, -HUGE), alpha)
+    return moving(at_least(ops.log(z) + ops.log1p(-u) / fixed, -HUGE), alpha)
 
 
 def moving(log_z: Any, alpha: Any) -> Any:
@@ -52,14 +54,14 @@ def log_slope(alpha: Any, log_z: Any) -> Any:
 
     Below SMALL by F = z^α / Γ(α + 1) · S with S = 1 + Σ (-z)ⁿ / n! · α / (α + n).
     """
-    z = ops.exp(ops.minimum(log_z, math.log(SMALL)))
+    z = ops.exp(at_most(log_z, math.log(SMALL)))
     s, slope, term = 1.0, 0.0, 1.0  # S, ∂S/∂α, (-z)ⁿ / n!
     for n in range(1, TERMS + 1):
         term = -term * z / n
         s = s + term * alpha / (alpha + n)
         slope = slope + term * n / (alpha + n) ** 2
     small = -(s * (log_z - digamma(alpha + 1)) + slope) * ops.exp(z) / alpha
-    z = ops.exp(ops.maximum(log_z, math.log(SMALL)))
+    z = ops.exp(at_least(log_z, math.log(SMALL)))
     return ops.clip(ops.where(log_z < math.log(SMALL), small, gamma_slope(alpha, z) / z), -HUGE, HUGE)
 
 
@@ -79,14 +81,14 @@ class Gamma(Distribution):
 
     def draw(self, shape: tuple[Any, ...], seed: Seed) -> Any:
         z = ops.exp(log_gamma(self.alpha, shape, seed)) / self.rate
-        return ops.maximum(z, tiny(self.dtype))
+        return at_least(z, tiny(self.dtype))
 
     def moved(self, z: Any) -> Any:
-        log_z = ops.log(ops.maximum(z * ops.stop_gradient(self.rate), tiny(self.dtype)))
+        log_z = ops.log(at_least(z * ops.stop_gradient(self.rate), tiny(self.dtype)))
         return ops.exp(moving(log_z, ops.broadcast_to(self.alpha, ops.shape(log_z)))) / self.rate
 
     def cdf(self, z: Any) -> Any:
-        return gammainc(self.alpha, ops.maximum(z * self.rate, 0.0))
+        return gammainc(self.alpha, at_least(z * self.rate, 0.0))
 
     def log_prob(self, z: Any) -> Any:
         z = self.point(z)
@@ -121,7 +123,7 @@ class Dirichlet(Distribution):
 
     def draw(self, shape: tuple[Any, ...], seed: Seed) -> Any:
         z = ops.softmax(log_gamma(self.alpha, shape, seed), -1)
-        return ops.maximum(z, tiny(self.dtype))
+        return at_least(z, tiny(self.dtype))
 
     def log_prob(self, z: Any) -> Any:
         z = self.point(z)
@@ -165,7 +167,7 @@ class Beta(Distribution):
 
     def draw(self, shape: tuple[Any, ...], seed: Seed) -> Any:
         z = self.pair().draw((*shape, 2), seed)[..., 0]
-        return ops.minimum(z, 1 - float(np.finfo(keras.backend.standardize_dtype(self.dtype)).epsneg))
+        return at_most(z, 1 - float(np.finfo(keras.backend.standardize_dtype(self.dtype)).epsneg))
 
     def log_prob(self, z: Any) -> Any:
         z = self.point(z)
@@ -205,7 +207,7 @@ class StudentT(Distribution):
         x = keras.random.normal(shape, dtype=self.dtype, seed=first)
         log_g = log_gamma(self.df / 2, shape, second)
         stretch = 0.5 * (ops.log(self.df / 2) - log_g)
-        return self.loc + self.scale * x * ops.exp(ops.minimum(stretch, -0.25 * math.log(tiny(self.dtype))))
+        return self.loc + self.scale * x * ops.exp(at_most(stretch, -0.25 * math.log(tiny(self.dtype))))
 
     def log_prob(self, z: Any) -> Any:
         y = (self.point(z) - self.loc) / self.scale

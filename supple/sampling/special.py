@@ -56,33 +56,33 @@ def gamma_slope(alpha: Any, z: Any) -> Any:
 
 def half_step(x: Any) -> Any:
     """log Γ(x + ½) - log Γ(x), without the cancellation at large x."""
-    far = ops.maximum(x, 30.0)
+    far = at_least(x, 30.0)
     large = 0.5 * ops.log(far) - 1 / (8 * far) + 1 / (192 * far**3) - 1 / (640 * far**5)
-    near = ops.minimum(x, 30.0)
+    near = at_most(x, 30.0)
     return ops.where(x > 30, large, lgamma(near + 0.5) - lgamma(near))
 
 
 def half_step_slope(x: Any) -> Any:
     """ψ(x + ½) - ψ(x), the derivative of `half_step`."""
-    far = ops.maximum(x, 30.0)
+    far = at_least(x, 30.0)
     large = 1 / (2 * far) + 1 / (8 * far**2) - 1 / (64 * far**4) + 1 / (128 * far**6)
-    near = ops.minimum(x, 30.0)
+    near = at_most(x, 30.0)
     return ops.where(x > 30, large, digamma(near + 0.5) - digamma(near))
 
 
 def log_i0e(kappa: Any) -> Any:
     """log(exp(-κ) I₀(κ)), and a gradient that does not cancel at large κ."""
-    far = ops.maximum(kappa, LARGE)
+    far = at_least(kappa, LARGE)
     series = 1 / (8 * far) + 9 / (128 * far**2) + 75 / (1024 * far**3) + 3675 / (32768 * far**4)
     large = ops.log1p(series) - 0.5 * ops.log(2 * math.pi * far)
-    return ops.where(kappa > LARGE, large, ops.log(i0e(ops.minimum(kappa, LARGE))))
+    return ops.where(kappa > LARGE, large, ops.log(i0e(at_most(kappa, LARGE))))
 
 
 def bessel_gap(kappa: Any) -> Any:
     """1 - I₁(κ) / I₀(κ): one less the mean cosine of a von Mises distribution."""
-    far = ops.maximum(kappa, LARGE)
+    far = at_least(kappa, LARGE)
     large = 1 / (2 * far) + 1 / (8 * far**2) + 1 / (8 * far**3) + 25 / (128 * far**4)
-    near = ops.minimum(kappa, LARGE)
+    near = at_most(kappa, LARGE)
     return ops.where(kappa > LARGE, large, 1 - i1e(near) / i0e(near))
 
 
@@ -91,3 +91,13 @@ def log1p_square(x: Any) -> Any:
     far = ops.abs(x) > 1e9
     near = ops.where(far, 0.0, x)
     return ops.where(far, 2 * ops.log(ops.where(far, ops.abs(x), 1.0)), ops.log1p(near * near))
+
+
+def at_least(x: Any, low: float) -> Any:
+    """max(x, low): that of Keras with a number makes float32 of float64 on PyTorch."""
+    return ops.where(x < low, low, x)
+
+
+def at_most(x: Any, high: float) -> Any:
+    """min(x, high), likewise."""
+    return ops.where(x > high, high, x)

@@ -12,7 +12,7 @@ from keras import ops
 from supple.sampling.distributions import Distribution
 from supple.sampling.parameters import finite, positive
 from supple.sampling.seeds import Seed, Words, split
-from supple.sampling.special import arcsin, arctan, bessel_gap, log_i0e, sin, tan
+from supple.sampling.special import arcsin, arctan, at_most, bessel_gap, log_i0e, sin, tan
 
 ROUNDS = 32  # of rejection: a proposal is taken with a probability of .657 at least, so 1e-15 are left over
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(20)  # of quadrature on [-1, 1]
@@ -103,7 +103,7 @@ def slope(kappa: Any, z: Any) -> Any:
     """
     t, gap = ops.abs(z), bessel_gap(kappa)
     inner = versine(t) < gap
-    faded = 2 * arcsin(ops.sqrt(ops.minimum(sin(t / 2) ** 2 + FADED / (2 * kappa), 1.0)))
+    faded = 2 * arcsin(ops.sqrt(at_most(sin(t / 2) ** 2 + FADED / (2 * kappa), 1.0)))
     low, high = ops.where(inner, 0.0, t)[..., None], ops.where(inner, t, faded)[..., None]
     nodes, weights = (ops.cast(x, z.dtype) for x in (NODES, WEIGHTS))
     phi = low + (high - low) * (nodes + 1) / 2  # (..., nodes)
