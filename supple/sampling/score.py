@@ -67,8 +67,8 @@ def score(f: Costs, d: Any, n: int, seed: Seed, baseline: Any = "none", others: 
 
     The baseline b is "none"; "mean", the mean of f over `others` independent samples; "leave-one-out", the
     mean over the rest of the samples (RLOO, Kool et al. 2019); "optimal", E[f s²] / E[s²] over the rest, for
-    each coordinate of the score s; a `Moving` mean; or a number or tensor that broadcasts to the costs, such
-    as a network's output: `surrogate` trains that to predict them, by least squares.
+    each coordinate of the score s, which of two samples is the same; a `Moving` mean; or a number or tensor
+    that broadcasts to the costs: a network's output, say, which `surrogate` fits to them by least squares.
     """
     draw, more = split(seed, 2)
     z = d.sample((n,), seed=draw)

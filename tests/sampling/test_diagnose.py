@@ -23,7 +23,7 @@ DELTA = np.array([1.0, -2.0], "float32")
 
 def straight(z: Any) -> Any:
     """Linear costs of two latents of one example."""
-    return ops.sum(z * DELTA, -1)
+    return ops.sum(z * ops.convert_to_tensor(DELTA), -1)
 
 
 def squared(z: Any) -> Any:
