@@ -53,8 +53,10 @@ class Mixture(Distribution):
         first, second = split(seed, 2)
         full = (*shape, self.choice.shape[-1])
         chosen = self.choice.draw(full, first)
-        z = ops.stop_gradient(ops.sum(chosen * self.components.draw(full, second), -1))
-        return z if self.discrete else self.moved(z)
+        return ops.sum(chosen * self.components.draw(full, second), -1)
+
+    def rsample(self, shape: tuple[int, ...] = (), *, seed: Seed = None) -> Any:
+        return super().rsample() if self.discrete else self.moved(self.sample(shape, seed=seed))
 
     def moved(self, z: Any) -> Any:
         """dz = Σ r_k dz_k - Σ F_k(z) dw_k / f(z), of the components' probabilities w_k, posteriors r_k and

@@ -449,7 +449,9 @@ def test_gradients_of_mixtures_are_those_of_quantiles(name: str) -> None:
     cls, *given = MIXED[name]
     values = [np.tile(x, (3, 1)) for x in (LOGITS, *given)]
     at = np.array([0.1, 0.6, 1.7])
-    found, z = moved_by(lambda logits, *rest: Mixture(logits, cls(*rest)).moved(at), *values)
+    found, z = moved_by(
+        lambda logits, *rest: Mixture(logits, cls(*rest)).moved(ops.cast(at, "float64")), *values
+    )
     np.testing.assert_array_equal(z, at)
 
     def cdf(x: float, values: list[np.ndarray]) -> float:
@@ -470,6 +472,16 @@ def test_gradients_of_mixtures_are_those_of_quantiles(name: str) -> None:
             np.testing.assert_allclose(
                 found[j][i, k], (up - down) / 2e-5, rtol=3e-3 if loose else 1e-5, atol=1e-8
             )
+
+
+def test_mixtures_of_all_kinds_are_sampled() -> None:
+    """Of bits the mean is that of the components' means; of angles that of their cosines."""
+    kappa = np.array([1.0, 30.0], "float32")
+    bits = Mixture(np.zeros(2), Bernoulli(np.array([-1.0, 2.0])))
+    angles = Mixture(np.zeros(2), VonMises(0.0, kappa))
+    b, z = map(numpy, compiled(lambda: (bits.sample((N,), seed=1), angles.sample((N,), seed=1)))())
+    assert abs(z_score(b, numpy(bits.mean()))) < 4.5
+    assert abs(z_score(np.cos(z), np.mean(i1e(kappa) / i0e(kappa)))) < 4.5
 
 
 def test_a_mixture_moves_its_means() -> None:
@@ -570,8 +582,12 @@ def test_batches_of_unknown_size() -> None:
         (lambda: Mixture(np.zeros(2), Categorical(np.zeros((2, 3)))), "give a distribution of numbers"),
         (lambda: Mixture(np.zeros(1), Normal(np.zeros(2), 1.0)), r"give one for each component"),
         (
-            lambda: Mixture(np.zeros(2), Beta(np.ones(2), 1.0)).rsample(seed=1),
+            lambda: Mixture(np.zeros(2), Beta(np.ones(2), 1.0)).moved(ops.ones(())),
             "mixture of Beta .* use sample",
+        ),
+        (
+            lambda: Mixture(np.zeros(2), Bernoulli(np.ones(2))).rsample(),
+            "samples of Mixture have no gradient",
         ),
         (lambda: Mixture(np.zeros(2), VonMises(np.ones(2), 1.0)).mean(), "a mixture of VonMises has no mean"),
     ],
