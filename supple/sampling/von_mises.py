@@ -79,11 +79,11 @@ def angles(kappa: Any, seed: Seed) -> Any:
 
     def propose(i: Any, z: Any, waits: Any) -> tuple[Any, Any, Any]:
         shape = (2, *ops.shape(kappa))
-        u, v = keras.random.uniform(shape, dtype=kappa.dtype, seed=Words(words + ops.cast(i, words.dtype)))
-        c = tan(math.pi * (u - 0.5))
+        u = keras.random.uniform(shape, dtype=kappa.dtype, seed=Words(words + ops.cast(i, words.dtype)))
+        c = tan(math.pi * (u[0] - 0.5))
         y = 0.5 * (1 + 1 / r) + 2 * kappa * (c * c / (r + c * c))
         z = ops.where(waits, 2 * arctan(c / ops.sqrt(r)), z)
-        return i + 1, z, waits & (v >= y * ops.exp(1 - y))
+        return i + 1, z, waits & (u[1] >= y * ops.exp(1 - y))
 
     start = (ops.cast(0, "int32"), kappa * 0, kappa > 0)
     return ops.while_loop(lambda i, z, waits: ops.any(waits), propose, start, maximum_iterations=ROUNDS)[1]

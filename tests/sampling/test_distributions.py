@@ -147,7 +147,7 @@ def test_kl_is_the_integral(name: str) -> None:
 
 
 def test_kl_that_is_infinite() -> None:
-    found = numpy(Uniform(np.array([0.0, 0.5]), 1.0).kl(Uniform(0.2, 2.0)))
+    found = numpy(Uniform(np.array([0.0, 0.5], "float32"), 1.0).kl(Uniform(0.2, 2.0)))
     np.testing.assert_allclose(found, [np.inf, math.log(1.8 / 0.5)], rtol=1e-6)
     p, q = Categorical(np.array([0.0, 0.0, 0.0])), Categorical(np.array([0.0, 1.0, -np.inf]))
     assert numpy(p.kl(q)) == np.inf and np.isfinite(numpy(q.kl(p)))
