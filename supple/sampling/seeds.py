@@ -1,4 +1,4 @@
-"""Seeds: an int gives the same numbers at every call, a SeedGenerator new ones, a tensor serves compiled code."""
+"""Seeds: an int gives the same numbers at every call, a SeedGenerator new ones; a tensor may be compiled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DTYPE = "uint32" if keras.backend.backend() == "jax" else "int32"  # of the word
 
 
 class Words(keras.random.SeedGenerator):
-    """A seed of two integers that is a tensor already; gives the same numbers at every call, as an int does."""
+    """A seed of two integers that is a tensor already; gives the same numbers at every call, like an int."""
 
     def __init__(self, words: Any) -> None:
         self.words = words

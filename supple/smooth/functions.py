@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import keras
 from keras import ops
 
-from supple.smooth.numbers import valid_of, warmth, widened
+from supple.smooth.numbers import at_least, at_most, valid_of, warmth, widened
 
 
 class Exponentials(NamedTuple):
@@ -63,7 +63,7 @@ def cumax(x: Any, temperature: Any = 1.0, axis: int = -1, mask: Any = None, *, r
     x, back = widened(x)
     p = probabilities(x, warmth(temperature, x), axis, mask)
     p = ops.cumsum(ops.flip(p, axis) if reverse else p, axis)
-    return back(ops.minimum(ops.flip(p, axis) if reverse else p, 1.0))
+    return back(at_most(ops.flip(p, axis) if reverse else p, 1.0))
 
 
 def max(
@@ -91,7 +91,7 @@ def max(
         y = top + t * ops.log(total)
     elif form == "mean":
         count = ops.sum(ops.cast(valid, e.dtype), axis, keepdims=True)
-        y = top + t * ops.log(total / ops.maximum(count, 1.0))
+        y = top + t * ops.log(total / at_least(count, 1.0))
     else:
         raise ValueError(f"form = {form!r} should be one of lse, mean, boltzmann")
     y = ops.where(some, y, -math.inf)
@@ -193,9 +193,9 @@ def floor(x: Any, temperature: Any = 1.0) -> Any:
 
 
 def staircase(x: Any, t: Any) -> Any:
-    whole = ops.stop_gradient(ops.floor(x))
+    whole = ops.stop_gradient(x) // 1
     part = x - whole
-    low, high = ops.minimum(t, 0.5), ops.maximum(t, 0.5)
+    low, high = at_most(t, 0.5), at_least(t, 0.5)
     steps = whole
     for k in range(STEPS):
         steps = steps + ops.sigmoid((part - 1 - k) / low) - ops.sigmoid((-k - part) / low)

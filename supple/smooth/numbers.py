@@ -27,6 +27,16 @@ def warmth(temperature: Any, like: Any) -> Any:
     return ops.cast(temperature, like.dtype)
 
 
+def at_least(x: Any, low: float) -> Any:
+    """max(x, low) in the dtype of `x`; `ops.maximum` of float64 and a number is float32 on PyTorch."""
+    return ops.where(x > low, x, low)
+
+
+def at_most(x: Any, high: float) -> Any:
+    """min(x, high) in the dtype of `x`."""
+    return ops.where(x < high, x, high)
+
+
 def concrete(x: Any) -> np.ndarray | None:
     """The value of `x`; None while code is being compiled."""
     if isinstance(x, float | int | np.ndarray | np.generic | list | tuple):

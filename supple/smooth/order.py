@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from keras import ops
 
-from supple.smooth.numbers import concrete, valid_of, warmth, widened
+from supple.smooth.numbers import at_least, at_most, concrete, valid_of, warmth, widened
 from supple.smooth.projection import projection
 
 ROUNDS = 6  # Newton's method squares the error: after five it was rounding alone, in all that was tried
@@ -43,10 +43,10 @@ def quantile(x: Any, q: float, temperature: Any = 1.0, axis: int = -1, mask: Any
     if not 0 <= q <= 1:
         raise ValueError(f"q = {q} should be from 0 to 1")
     x, t, valid, back = rows(x, temperature, axis, mask)
-    count = ops.sum(ops.cast(valid, x.dtype), -1, keepdims=True)
-    place = 1 + (1 - q) * ops.maximum(count - 1, 0.0)  # from the top
-    above = ops.floor(place)
-    below = ops.minimum(above + 1, ops.maximum(count, 1.0))
+    count = at_least(ops.sum(ops.cast(valid, x.dtype), -1, keepdims=True), 1.0)
+    place = 1 + (1 - q) * (count - 1)  # from the top
+    above = place // 1
+    below = ops.where(above < count, above + 1, count)
     part = ops.squeeze(place - above, -1)
     upper, lower = (value_at(x, ops.cast(k, "int32"), t, valid) for k in (above, below))
     return back(upper + part * (lower - upper))
@@ -93,8 +93,8 @@ def sort(
     """Soft order: values that rise, or fall with `descending`, and keep the sum of `x`.
 
     "top_k": all the smooth k-th values, a doubly stochastic matrix times `x`; time and memory grow with n².
-    "projection": the nearest point to (1 … n) / τ among means of permutations of `x` (Blondel et al. 2020), in
-    O(n log n). Its τ is a strength of 1 / unit of `x`: exact as soon as no gap is above 1 / τ.
+    "projection": the nearest point to (1 … n) / τ among means of permutations of `x` (Blondel et al. 2020),
+    in O(n log n). Its τ is a strength, of unit 1 / x: exact as soon as no gap is above 1 / τ.
     """
     x, t, valid, back = rows(x, temperature, axis, None)
     n = x.shape[-1]
@@ -123,7 +123,7 @@ def places(k: Any, axis: int, dimensions: int) -> Any:
     if known is not None and not np.array_equal(known, np.round(known)):
         raise ValueError(f"k = {k} should be a whole number")
     k = ops.cast(k, "int32")
-    return ops.moveaxis(k, axis, -1) if k.shape else ops.reshape(k, [1] * dimensions)
+    return ops.moveaxis(k, axis, -1) if len(k.shape) else ops.reshape(k, [1] * dimensions)
 
 
 def check(k: Any, least: int, valid: Any, name: str) -> None:
@@ -138,21 +138,21 @@ def check(k: Any, least: int, valid: Any, name: str) -> None:
 
 def falling(n: int, like: Any) -> Any:
     """n, n - 1, … 1."""
-    return ops.arange(n, 0, -1, dtype=like.dtype)
+    return ops.cast(ops.arange(n, 0, -1), like.dtype)
 
 
 def projected_rank(x: Any, t: Any, valid: Any) -> Any:
-    """Ranks by projection; what does not count lies below all else, so that ranks from 1 on are left to the rest."""
+    """Ranks by projection; what does not count lies below all else, and so takes the last ranks."""
     n = x.shape[-1]
     order = ops.argsort(ops.where(valid, -x, math.inf), -1)
-    s = ops.where(valid, ops.clip(x / t, -1e30, 1e30), -math.inf)
+    s = ops.where(valid, at_most(at_least(x / t, -1e30), 1e30), -math.inf)
     s = ops.take_along_axis(s, order, -1)
     ranks = n + 1 - projection(s, ops.broadcast_to(falling(n, x), x.shape))
     return ops.take_along_axis(ranks, ops.argsort(order, -1), -1)
 
 
 def value_at(x: Any, k: Any, t: Any, valid: Any) -> Any:
-    weights = ops.maximum(shares(x, k, t, valid) - shares(x, k - 1, t, valid), 0.0)
+    weights = at_least(shares(x, k, t, valid) - shares(x, k - 1, t, valid), 0.0)
     return ops.sum(weights * x, -1)
 
 
@@ -179,7 +179,7 @@ def shares(x: Any, k: Any, t: Any, valid: Any) -> Any:
 
 
 def threshold(u: Any, upper: Any, lower: Any) -> Any:
-    """The λ for which Σ σ(u - λ) is the number of `upper` elements: what those lack is what `lower` ones have.
+    """The λ for which Σ σ(u - λ) is the number of `upper` elements: what they lack is what `lower` ones have.
 
     `u` descends, and 0 is half way from the last upper element to the first lower one. With n elements
     |λ| ≤ log n, however far apart they are, and the difference of the logarithms of what is lacked and had
@@ -188,13 +188,11 @@ def threshold(u: Any, upper: Any, lower: Any) -> Any:
     size = ops.abs(ops.stop_gradient(u))
     counts = ops.logical_or(upper, lower)
     nearest = ops.min(ops.where(counts, size, math.inf), -1, keepdims=True)
-    share = ops.where(
-        counts, ops.exp(nearest - size), 0.0
-    )  # exp(-size), but never all too small for a number
+    share = ops.where(counts, ops.exp(nearest - size), 0.0)  # as exp(-size), but they never all underflow
     e = ops.exp(-size)
 
     def log_sum(side: Any, growth: Any) -> tuple[Any, Any]:
-        """log Σ σ of one side, less what both sides have in it, and by how much its slope falls short of 1."""
+        """log Σ σ of one side, but for what both sides have in it; and how far its slope is below 1."""
         r = e * growth
         part = ops.where(side, share / (1 + r), 0.0)
         total = ops.sum(part, -1, keepdims=True)

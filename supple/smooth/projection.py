@@ -1,9 +1,9 @@
 """Sorting and ranking in O(n log n): projections onto a permutahedron (Blondel et al. 2020).
 
-The permutahedron of w is the convex hull of its permutations. For s and w in descending order the projection of
-s onto it is s - v, with the v that falls and is nearest to s - w: an isotonic regression. It has a value for
-each block of neighbours, the mean of s - w in it; so in a block the projection is w's mean plus what s is above
-its own. Only where blocks begin is computed outside of Keras; the gradient is that of the means.
+The permutahedron of w is the convex hull of its permutations. For s and w in descending order the projection
+of s onto it is s - v, with the v that falls and is nearest to s - w: an isotonic regression. It has a value
+for each block of neighbours, the mean of s - w in it; so in a block the projection is w's mean plus what s is
+above its own. Only where blocks begin is computed outside of Keras; the gradient is that of the means.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import keras
 import numpy as np
 from keras import ops
 from scipy.optimize import isotonic_regression
+
+from supple.smooth.numbers import at_least
 
 
 def projection(s: Any, w: Any) -> Any:
@@ -31,9 +33,12 @@ def projection(s: Any, w: Any) -> Any:
     # From a block's first element on, numbers are small: sums lose nothing to rounding.
     above = s - ops.take_along_axis(s, start, -1)
     below = w - ops.take_along_axis(w, start, -1)
-    means = ops.segment_sum(ops.reshape(below - above, (-1,)), ids, ops.shape(ids)[0])
-    count = ops.segment_sum(ops.ones_like(ops.reshape(s, (-1,))), ids, ops.shape(ids)[0])
-    mean = ops.reshape(ops.take(means / ops.maximum(count, 1.0), ids), ops.shape(s))
+    # By `scatter`, as `ops.segment_sum` of float64 sums in float32 on PyTorch.
+    total, count = (
+        ops.scatter(ids[:, None], ops.reshape(part, (-1,)), (ops.shape(ids)[0],))
+        for part in (below - above, ops.ones_like(s))
+    )
+    mean = ops.reshape(ops.take(total / at_least(count, 1.0), ids), ops.shape(s))
     return ops.take_along_axis(w, start, -1) + above + mean
 
 
