@@ -111,9 +111,9 @@ def runner(group: str, dtype: str) -> Function:
 
     Values are weighted, as the gradient of a softmax's sum is 0.
     """
-    weights = np.linspace(1, 2, N, dtype="float32")
 
     def of(x: Any, *rest: Any) -> Any:
+        weights = ops.linspace(1.0, 2.0, N, dtype="float32")
         found = []
         for i, f in enumerate(GROUPS[group].values()):
             y = ops.cast(f(ops.cast(x[i], dtype), *rest), "float32")
