@@ -10,7 +10,7 @@ from keras import ops
 
 
 def gradients(f: Callable[..., tuple[Any, Any]], inputs: Sequence[Any]) -> tuple[list[Any], Any]:
-    """The gradient, by each input, of the scalar that `f(*inputs)` gives first; and what it gives beside it."""
+    """The gradient, by each input, of the scalar that `f(*inputs)` gives first; and what else it gives."""
     backend = keras.backend.backend()
     inputs = [ops.convert_to_tensor(x) for x in inputs]
     if backend == "jax":

@@ -23,6 +23,7 @@ HARD: dict[str, Callable[[np.ndarray], Any]] = {
     "max": lambda x: x.max(-1),
     "min": lambda x: x.min(-1),
     "softmax": lambda x: np.eye(len(x))[x.argmax()],
+    "cumax": lambda x: np.arange(len(x)) >= x.argmax(),
     "argmax": lambda x: x.argmax(),
     "abs": np.abs,
     "relu": lambda x: np.maximum(x, 0),
@@ -49,6 +50,8 @@ def error(key: str, x: np.ndarray, t: float) -> np.ndarray:
     options = {"form": form} if form else {}
     soft = SPECIAL.get(name) or partial(getattr(smooth, name), **options)
     found = np.abs(numpy(soft(x, t)).astype("float64") - HARD[name](x))
+    if name == "cumax":
+        return found.max()
     return found.sum() if name.endswith("max") and found.ndim else found
 
 
@@ -76,6 +79,7 @@ WORST: dict[str, tuple[Any, float]] = {  # inputs at temperature 1 that come nea
     "max:mean": ([0.0, -99, -99], 1),
     "max:boltzmann": ([1.4630555, 0, 0], 1),  # 1 + W₀(2 / e) above the others
     "softmax": ([0.0, 0, 0], 1),
+    "cumax": ([1e-6, 0, 0], 1),
     "argmax": ([1e-6, 0, 0], 1),
     "abs:tanh": ([0.6392323], 1),
     "abs:log": ([0.0], 1),
