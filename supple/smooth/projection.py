@@ -33,9 +33,10 @@ def projection(s: Any, w: Any) -> Any:
     # From a block's first element on, numbers are small: sums lose nothing to rounding.
     above = s - ops.take_along_axis(s, start, -1)
     below = w - ops.take_along_axis(w, start, -1)
-    # By `scatter`, as `ops.segment_sum` of float64 sums in float32 on PyTorch.
+    # `ops.segment_sum` of float64 sums in float32 on PyTorch, and `ops.scatter` is a loop in Python there.
+    zeros = ops.zeros(ops.shape(ids), s.dtype)
     total, count = (
-        ops.scatter(ids[:, None], ops.reshape(part, (-1,)), (ops.shape(ids)[0],))
+        ops.scatter_update(zeros, ids[:, None], ops.reshape(part, (-1,)), "add")
         for part in (below - above, ops.ones_like(s))
     )
     mean = ops.reshape(ops.take(total / at_least(count, 1.0), ids), ops.shape(s))
