@@ -195,9 +195,11 @@ def quality(gradients: np.ndarray, exact: np.ndarray, evaluations: int, seconds:
     )
     flat, centred = away.reshape(n, -1), centred.reshape(n, -1)
     power, spread = (flat**2).sum(1), (centred**2).sum(1) * n / (n - 1)
-    # Of the mean b, |b|² is too large by the variance of b. Its own variance: 4 bᵀ Σ b / n + 2 tr Σ² / n².
-    along, covariance = centred @ bias.ravel(), centred.T @ centred / (n - 1)
-    error = math.sqrt(4 * along.var() / n + 2 * float((covariance**2).sum()) / n**2)
+    # |b|² of the mean b is too large by tr Σ / n. Its own variance is 4 βᵀ Σ β / n + 2 tr Σ² / n² with the
+    # true bias β, of which bᵀ Σ b is too large by tr Σ² / n.
+    along, covariance = (centred @ bias.ravel()).var(), centred.T @ centred / (n - 1)
+    least = 2 * float((covariance**2).sum()) / n**2
+    error = math.sqrt(max(4 * along / n - least, least))
     total = {
         "bias²": Measured(float((bias**2).sum() - spread.mean() / n), error),
         "variance": mean_of(spread),

@@ -57,9 +57,8 @@ def exact(f: Costs, d: Any, n: int, seed: Seed, at_most: int = 2**16) -> Any:
     z = ops.broadcast_to(pick(ops.cast(one_hot, logits.dtype)), (len(index), *d.shape))
     costs = f(z)
     log_p = of_example(d.log_prob(z), costs)
-    possible = log_p > -math.inf
-    p = ops.where(possible, ops.exp(ops.where(possible, log_p, 0.0)), 0.0)
-    return ops.sum(p * ops.where(possible, costs, 0.0), 0, keepdims=True)
+    costs = ops.where(log_p > -math.inf, costs, 0.0)  # whatever they are where nothing is
+    return ops.sum(ops.exp(log_p) * costs, 0, keepdims=True)
 
 
 def score(f: Costs, d: Any, n: int, seed: Seed, baseline: Any = "none", others: int = 16) -> Any:
