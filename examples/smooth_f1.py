@@ -7,7 +7,7 @@ One image in ten is an 8. A linear model is trained by cross-entropy, by the smo
 same with moving counts, and by the one and then the other. Takes two minutes, and writes a picture to
 `examples/pictures`: F1 of a batch is not an unbiased part of the F1 of all data, unless counts move along;
 and what each way of training reaches at the threshold ½, beside cross-entropy with a threshold tuned on
-other data, which is what a loss of F1 has to be compared with. It does about as well as those losses.
+other data, which is what a loss of F1 has to be compared with. Such a threshold does as well here.
 
 The task's settings (noise of ½, which digit, ten runs) were chosen after trying others: without noise
 cross-entropy was often level with the losses of F1, or ahead.
