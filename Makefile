@@ -16,7 +16,7 @@ test: .venv/.dev
 test-backends: $(BACKEND_TESTS)
 
 $(BACKEND_TESTS): test-%: .venv-%/.test
-	KERAS_BACKEND=$* .venv-$*/bin/python -m pytest -m "backend and not gpu"
+	KERAS_BACKEND=$* .venv-$*/bin/python -m pytest -m "backend and ($(MARKS)) and not gpu"
 
 lint: .venv/.dev
 	.venv/bin/python -m ruff check .

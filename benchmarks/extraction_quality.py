@@ -51,6 +51,7 @@ VARIANTS: dict[str, dict[str, Any]] = {  # what each changes of the base
     "first-spans": {"spans": "first"},
     "no-character-vectors": {"character_vectors": ""},
     "fast": {"form": "fast"},
+    "fast-soft-f1": {"form": "fast", "soft_f1": 2},
 }
 Variant = Literal[*VARIANTS]  # type: ignore[valid-type]
 Figures = dict[str, Any]  # by dev file
@@ -165,7 +166,10 @@ def ablate(
         done = {name: json.loads(path.read_text("utf-8")) for name, path in files.items() if path.exists()}
         show_totals(f"ablations: {budget.rows} rows, {budget.epochs} epochs, seed {budget.seed}", done)
         vectors = "trained on the rows" if words.parent == folder else words.name
-        update(out, budget=budget._asdict() | {"word_vectors": vectors}, ablations=done)
+        given = budget._asdict() | {"word_vectors": vectors}
+        before = json.loads(out.read_text("utf-8")) if out.exists() else {}
+        kept = before.get("ablations", {}) if before.get("budget") == given else {}
+        update(out, budget=given, ablations=kept | done)
 
 
 def train_words(rows: list[Example], seed: int, path: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,19 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("supple", deadline=None, derandomize=True)  # first calls compile; seeds are fixed
 settings.load_profile("supple")
+
+
+@pytest.fixture(autouse=True)
+def quick_compilation(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The rooms of formulas compile much and run little: on JAX, without most optimisations."""
+    if os.environ["KERAS_BACKEND"] != "jax" or request.path.parent.name not in ("smooth", "sampling"):
+        yield
+        return
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="session")

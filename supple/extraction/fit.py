@@ -219,6 +219,9 @@ def fit(
     while len(reports) < settings.epochs and stale(reports) < settings.patience:
         epoch, began = len(reports), time.perf_counter()
         data.epoch = epoch
+        if not network.soft_f1 and epoch >= settings.epochs - settings.soft_f1:
+            network.soft_f1 = True
+            network.compile(optimizer)
         callbacks = [averaging] if settings.average else []
         fitted = network.fit(data, initial_epoch=epoch, epochs=epoch + 1, shuffle=False, callbacks=callbacks)
         seconds = time.perf_counter() - began

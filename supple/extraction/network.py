@@ -12,6 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from supple.smooth import f_beta_of_counts
 from supple.training import probe
 
 POSITIONS = 512  # absolute positions with an embedding of their own
@@ -135,6 +136,7 @@ class TripleNetwork(keras.Model):
     def __init__(self, config: NetworkConfig, **kwargs: Any):
         super().__init__(**kwargs)
         self.config = config
+        self.soft_f1 = False  # whether the loss has what F1 lacks; compile anew when it changes
         width, full = config.width, config.form == "full"
         layers = keras.layers
         self.character = layers.Embedding(config.characters, width, name="character")
@@ -254,25 +256,36 @@ class TripleNetwork(keras.Model):
         `y`: `subject` (B, T, 2) and `objects` (N, T, P, 2) in {0, 1}; `annotated` (B, P), the predicates that
         each row was annotated for; `used` (N,), 0 for an empty slot. Predicates not annotated are left out;
         since what is no subject may be one of theirs, a row's subject negatives weigh by the share annotated.
+        With `self.soft_f1`, also what the smooth F1 of all subject edges, and of all object edges, lacks of 1.
         """
         mask = ops.cast(x["characters"] > 0, self.compute_dtype)
         share = ops.mean(y["annotated"], axis=1)[:, None, None]
-        edges = cross_entropy(y["subject"], y_pred["subject"]) * ops.where(y["subject"] > 0, 1.0, share)
-        subject = ops.sum(ops.sum(edges, axis=2) * mask) / ops.sum(mask)
+        weights = ops.where(y["subject"] > 0, 1.0, share) * mask[..., None]
+        edges = cross_entropy(y["subject"], y_pred["subject"])
+        subject = ops.sum(edges * weights) / ops.sum(mask)
         slots = ops.take(mask, x["rows"], axis=0) * y["used"][:, None]  # (N, T)
         annotated = ops.repeat(ops.take(y["annotated"], x["rows"], axis=0), 2, axis=1)  # (N, 2 P)
         flat = (*ops.shape(slots), 2 * self.config.predicates)
-        edges = (
-            cross_entropy(ops.reshape(y["objects"], flat), ops.reshape(y_pred["objects"], flat))
-            * annotated[:, None]
-        )
+        target, log_p = ops.reshape(y["objects"], flat), ops.reshape(y_pred["objects"], flat)
+        edges = cross_entropy(target, log_p) * annotated[:, None]
         objects = ops.sum(ops.sum(edges, axis=2) * slots) / ops.maximum(ops.sum(slots), 1)
-        return subject + objects
+        loss = subject + objects
+        if self.soft_f1:
+            loss += lack_of_f1(y["subject"], y_pred["subject"], weights)
+            loss += lack_of_f1(target, log_p, annotated[:, None] * slots[..., None])
+        return loss
 
 
 def log_sigmoid(x: Any) -> Any:
     """Log of the sigmoid, finite however negative `x` is: exported, Keras's own is -inf below -88."""
     return -ops.relu(-x) - ops.log1p(ops.exp(-ops.abs(x)))
+
+
+def lack_of_f1(target: Any, log_p: Any, weights: Any) -> Any:
+    """1 - F1 of all edges, weighted, probabilities counted as they are; 0 where there is nothing to find."""
+    target, p = ops.cast(target, log_p.dtype), ops.exp(log_p)
+    tp, fp, fn = (ops.sum(weights * x) for x in (target * p, (1 - target) * p, target * (1 - p)))
+    return ops.where(tp + fn > 0, 1 - f_beta_of_counts(tp, fp, fn), 0.0)
 
 
 def cross_entropy(target: Any, log_p: Any) -> Any:

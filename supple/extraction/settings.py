@@ -23,6 +23,7 @@ class Settings:
     spans: Mode = "nearest"  # which occurrence of a name is meant: "nearest" to its partner, or "first"
     augment: float = 0.5  # probability of swapping the names of a fact
     epochs: int = 20
+    soft_f1: int = 0  # the last so many of them lower 1 - smooth F1 too
     patience: int = 5  # epochs without a better F1 before training stops
     batch_characters: int = 4096
     learning_rate: float = 1e-3
@@ -51,6 +52,7 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "augment": ("from 0 to 1", lambda value: 0 <= value <= 1),
     "average": ("from 0 to below 1", lambda value: 0 <= value < 1),
     "learning_rate": ("above 0", lambda value: value > 0),
+    "soft_f1": ("0 or more", lambda value: value >= 0),
     "seed": ("from 0 to 4294967295", lambda value: 0 <= value < 1 << 32),
 } | dict.fromkeys(COUNTS, ("1 or more", lambda value: value >= 1))
 

@@ -107,6 +107,19 @@ def test_a_trained_network_can_be_looked_into(part: Path, tmp_path: Path) -> Non
         fit.trained(tmp_path)
 
 
+def test_the_last_epochs_lower_what_f1_lacks_too(tmp_path: Path) -> None:
+    """Another loss from its first epoch on, the same before; also where training goes on from there."""
+    settings = replace(tiny.FAST, epochs=4, soft_f1=2)
+    _, plain = train(tmp_path / "plain", replace(settings, soft_f1=0))
+    state, reports = train(tmp_path / "whole", settings)
+    losses = [report["loss"] for report in reports], [report["loss"] for report in plain]
+    assert losses[0][:2] == losses[1][:2]
+    assert all(a > b for a, b in zip(losses[0][2:], losses[1][2:], strict=True))
+    train_in_part(tmp_path / "part", settings)
+    resumed, again = train(tmp_path / "part", settings, resume=True)
+    assert again == reports and equal(resumed, state)
+
+
 def test_evaluation_on_averages_leaves_the_weights_as_they_were(part: Path, tmp_path: Path) -> None:
     averaged, _ = read(part)
     plain, _ = train_in_part(tmp_path, replace(tiny.FAST, average=0.0))

@@ -310,6 +310,37 @@ def test_loss_is_the_sum_by_hand(fast: TripleNetwork) -> None:
     assert batch.loss(fast) == pytest.approx(loss_by_hand(batch), rel=1e-5)
 
 
+def lack_by_hand(batch: Batch) -> float:
+    """1 - 2 Σ w y p / Σ w (y + p), of subject edges and of object edges."""
+    y, p = batch.y, {name: np.exp(value.astype(float)) for name, value in batch.predicted.items()}
+    subject, objects = np.zeros(2), np.zeros(2)
+    for row, length in enumerate(batch.lengths):
+        share = y["annotated"][row].sum() / 3
+        for t, edge in np.ndindex(length, 2):
+            target, weight = y["subject"][row, t, edge], 1.0 if y["subject"][row, t, edge] else share
+            q = p["subject"][row, t, edge]
+            subject += 2 * weight * target * q, weight * (target + q)
+    for slot, (row, _, _) in enumerate(batch.subjects):
+        for t, predicate, edge in np.ndindex(batch.lengths[row], 3, 2):
+            if y["used"][slot] and y["annotated"][row, predicate]:
+                target, q = y["objects"][slot, t, predicate, edge], p["objects"][slot, t, predicate, edge]
+                objects += 2 * target * q, target + q
+    return sum(1 - part[0] / part[1] for part in (subject, objects) if part[1])
+
+
+def test_soft_f1_adds_what_f1_lacks(fast: TripleNetwork) -> None:
+    batch = Batch(fast)
+    plain = batch.loss(fast)
+    fast.soft_f1 = True
+    try:
+        assert batch.loss(fast) - plain == pytest.approx(lack_by_hand(batch), rel=1e-4)
+        batch.y["subject"][:], batch.y["objects"][:] = 0, 0  # nothing to find: F1 has nothing to say
+        with_f1 = batch.loss(fast)
+    finally:
+        fast.soft_f1 = False
+    assert with_f1 == pytest.approx(batch.loss(fast))
+
+
 def test_loss_does_not_look_at_padding_empty_slots_and_what_nobody_annotated(fast: TripleNetwork) -> None:
     batch = Batch(fast)
     before = batch.loss(fast)
