@@ -1,6 +1,7 @@
 PYTHON   ?= python3
 BACKENDS ?= torch tensorflow
 MARKS    ?= not slow
+JOBS     ?= 2
 
 BACKEND_TESTS = $(BACKENDS:%=test-%)
 INSTALL = $(PYTHON) -m venv $(@D) && $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --editable
@@ -11,12 +12,12 @@ demo: .venv/.light
 	.venv/bin/supple demo
 
 test: .venv/.dev
-	.venv/bin/python -m pytest -m "($(MARKS)) and not gpu"
+	.venv/bin/python -m pytest -n $(JOBS) -m "($(MARKS)) and not gpu"
 
 test-backends: $(BACKEND_TESTS)
 
 $(BACKEND_TESTS): test-%: .venv-%/.test
-	KERAS_BACKEND=$* .venv-$*/bin/python -m pytest -m "backend and ($(MARKS)) and not gpu"
+	KERAS_BACKEND=$* .venv-$*/bin/python -m pytest -n $(JOBS) -m "backend and ($(MARKS)) and not gpu"
 
 lint: .venv/.dev
 	.venv/bin/python -m ruff check .

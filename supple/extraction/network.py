@@ -256,7 +256,7 @@ class TripleNetwork(keras.Model):
         `y`: `subject` (B, T, 2) and `objects` (N, T, P, 2) in {0, 1}; `annotated` (B, P), the predicates that
         each row was annotated for; `used` (N,), 0 for an empty slot. Predicates not annotated are left out;
         since what is no subject may be one of theirs, a row's subject negatives weigh by the share annotated.
-        With `self.soft_f1`, also what the smooth F1 of all subject edges, and of all object edges, lacks of 1.
+        With `self.soft_f1`, also what the smooth F1 of subject edges, and that of object edges, lack of 1.
         """
         mask = ops.cast(x["characters"] > 0, self.compute_dtype)
         share = ops.mean(y["annotated"], axis=1)[:, None, None]

@@ -75,7 +75,7 @@ def estimate(
     distribution(logits)  # for its own errors, before the backend has one
 
     def total(*values: Any) -> tuple[Any, Any]:
-        d = values[0] if bare else type(logits)(**dict(zip(parameters, values, strict=True)))
+        d = values[0] if bare else logits.replace(**dict(zip(parameters, values, strict=True)))
         value = ops.mean(costs_of(f, d, method, samples, words, options), 0)
         return ops.sum(value), value
 

@@ -116,7 +116,7 @@ def optimal(d: Any, z: Any, costs: Any) -> Any:
     wide = lifted(costs, z)
 
     def log_p(*parameters: Any) -> Any:
-        return ops.sum(type(d)(**dict(zip(names, parameters, strict=True))).log_prob(z)), None
+        return ops.sum(d.replace(**dict(zip(names, parameters, strict=True))).log_prob(z)), None
 
     found, _ = gradients(log_p, values)
     total = ops.zeros_like(costs)

@@ -61,11 +61,12 @@ def block_starts(s: Any, w: Any) -> Any:
 
 def starts(s: Any, w: Any) -> np.ndarray:
     """The same, in NumPy."""
-    y = np.asarray(s, np.float64) - np.asarray(w, np.float64)
+    shape = np.shape(s)
+    y = (np.asarray(s, np.float64) - np.asarray(w, np.float64)).reshape(-1, shape[-1])
     low = y.min(-1, keepdims=True, initial=0, where=np.isfinite(y))
     y = np.where(np.isneginf(y), low - 1 - np.arange(y.shape[-1]), y)  # each a block of its own
-    found = np.empty(y.shape, np.int32)
-    for row in np.ndindex(y.shape[:-1]):
+    found = np.broadcast_to(np.arange(y.shape[-1], dtype=np.int32), y.shape).copy()
+    for row in np.flatnonzero((np.diff(y) >= 0).any(-1)):  # in the others each element is a block
         begin = isotonic_regression(y[row], increasing=False).blocks
         found[row] = np.repeat(begin[:-1], np.diff(begin))
-    return found
+    return found.reshape(shape)
