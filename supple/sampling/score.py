@@ -90,8 +90,7 @@ def level(baseline: Any, costs: Any, afresh: Any) -> Any:
         return ops.stop_gradient(ops.cast(baseline.value, costs.dtype))
     if not isinstance(baseline, str):
         b = ops.cast(baseline, costs.dtype)
-        beside = zip(reversed(b.shape), reversed(costs.shape), strict=False)
-        if len(b.shape) > len(costs.shape) or any(m not in (1, n) for m, n in beside):
+        if not fits(b, costs):
             shapes = f"baseline has shape {tuple(b.shape)}, costs have {tuple(costs.shape)}"
             raise ValueError(f"{shapes}: give a baseline that broadcasts to them")
         return b
@@ -104,6 +103,12 @@ def level(baseline: Any, costs: Any, afresh: Any) -> Any:
     raise ValueError(f"baseline = {baseline!r} should be one of {BASELINES}")
 
 
+def fits(x: Any, y: Any) -> bool:
+    """Whether `x` broadcasts to the shape of `y`."""
+    beside = zip(reversed(x.shape), reversed(y.shape), strict=False)
+    return len(x.shape) <= len(y.shape) and all(m in (1, n) for m, n in beside)
+
+
 def rest(costs: Any) -> Any:
     """(n, n), 1 where a sample is another one. A sum less its own term would lose small terms beside it."""
     return ops.cast(1 - np.eye(costs.shape[0]), costs.dtype)
@@ -112,6 +117,11 @@ def rest(costs: Any) -> Any:
 def optimal(d: Any, z: Any, costs: Any) -> Any:
     """0 with the gradient (f - b) s, the baseline b of each coordinate being Σ f s² / Σ s² over the rest."""
     names = list(d.parameters)
+    if not all(fits(x, z) for x in d.parameters.values()):
+        raise ValueError(
+            f"baseline = 'optimal' is one of each coordinate, and parameters of {type(d).__name__} have no "
+            "coordinate of their own; take leave-one-out"
+        )
     values = [ops.broadcast_to(x, z.shape) for x in d.parameters.values()]
     wide = lifted(costs, z)
 

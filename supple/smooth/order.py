@@ -90,7 +90,7 @@ def sort(
     descending: bool = False,
     form: Literal["top_k", "projection"] = "top_k",
 ) -> Any:
-    """Soft order: values that rise, or fall with `descending`, and keep the sum of `x`.
+    """Soft order: values that rise, or fall with `descending`, and keep the sum of `x`; -inf stays -inf.
 
     "top_k": all the smooth k-th values, a doubly stochastic matrix times `x`; time and memory grow with n².
     "projection": the nearest point to (1 … n) / τ among means of permutations of `x` (Blondel et al. 2020),
@@ -98,13 +98,16 @@ def sort(
     """
     x, t, valid, back = rows(x, temperature, axis, None)
     n = x.shape[-1]
+    k = ops.arange(1, n + 1)
+    inside = k <= ops.sum(ops.cast(valid, "int32"), -1, keepdims=True)
     if form == "top_k":
-        k = ops.reshape(ops.arange(1, n + 1), (-1, 1))
-        values = value_at(x[..., None, :], k, t[..., None], valid[..., None, :])
+        values = value_at(x[..., None, :], k[:, None], t[..., None], valid[..., None, :])
     elif form == "projection":
-        values = projection(ops.broadcast_to(falling(n, x) / t, x.shape), -ops.sort(-x, -1))
+        w = ops.where(inside, -ops.sort(ops.where(valid, -x, math.inf), -1), 0.0)
+        values = projection(ops.where(inside, falling(n, x) / t, -math.inf), w)
     else:
         raise ValueError(f"form = {form!r} should be one of top_k, projection")
+    values = ops.where(inside, values, -math.inf)
     return back(ops.moveaxis(values if descending else ops.flip(values, -1), -1, axis))
 
 

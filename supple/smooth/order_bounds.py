@@ -178,8 +178,10 @@ def order_at(
         bounds = sum(weight * entry.at(row, place) for place, weight in places(name, len(row), k, q))
         if name == "rank":
             found[index][order] = bounds
+        elif name == "sort":
+            found[index][len(found[index]) - len(row) :] = bounds[::-1]
         else:
-            found[index] = bounds[::-1] if name == "sort" else bounds
+            found[index] = bounds
     return unit * found
 
 

@@ -17,6 +17,7 @@ from scipy.special import expit, logsumexp, softmax
 from supple.sampling import autodiff
 from supple.sampling.distributions import Bernoulli, Categorical, Normal
 from supple.sampling.estimators import METHODS, estimate, surrogate
+from supple.sampling.mixture import Mixture
 from supple.sampling.score import Moving
 from tests.numerics import BACKEND, compiled, double, numpy
 
@@ -530,6 +531,10 @@ def one(z: Any) -> Any:
         (lambda: estimate(one, Y, "score", baseline="optimal"), "samples = 1 should be 2 or more"),
         (lambda: estimate(one, Y, "score", baseline="best"), "baseline = 'best' should be one of none, mean"),
         (lambda: estimate(one, Y, "score", baseline=np.zeros(3)), r"baseline has shape \(3,\)"),
+        (
+            lambda: estimate(lambda z: z, Mixture(Y, Normal(Y, 1.0)), "score", 2, baseline="optimal"),
+            "parameters of Mixture have no coordinate of their own",
+        ),
         (lambda: estimate(one, Y, temperature=0.0), "temperature = 0.0 should be above 0"),
         (lambda: estimate(one, Y, "perturbed", strength=0.0), "strength = 0.0 should be above 0"),
         (lambda: estimate(one, np.zeros((2, 3), int)), "logits has dtype int.*; give floating-point numbers"),

@@ -221,6 +221,17 @@ def test_projections_are_the_nearest_points_of_the_permutahedron(x: np.ndarray, 
         assert (np.cumsum(np.sort(y)[::-1]) <= largest + 1e-4 * (1 + np.abs(of).max())).all()
 
 
+@pytest.mark.parametrize("form", SORTS)
+def test_minus_infinity_is_sorted_to_its_end(form: str) -> None:
+    x = np.array([[2.0, -np.inf, 1.5, 3.0]], "float32")
+    found = numpy(smooth.sort(x, 0.4, form=form))
+    assert found[0, 0] == -np.inf
+    np.testing.assert_allclose(found[:, 1:], numpy(smooth.sort(x[:, [0, 2, 3]], 0.4, form=form)), rtol=1e-5)
+    assert (
+        smooth.bound("sort", x, form=form).shape == x.shape and smooth.bound("sort", x, form=form)[0, 0] == 0
+    )
+
+
 def test_projections_are_exact_below_a_temperature() -> None:
     x = np.array([[3.0, -1.0, 1.0, 0.5]], "float32")
     np.testing.assert_array_equal(numpy(smooth.rank(x, 0.5, form="projection")), [[1, 4, 2, 3]])
