@@ -219,7 +219,7 @@ def fit(
     while len(reports) < settings.epochs and stale(reports) < settings.patience:
         epoch, began = len(reports), time.perf_counter()
         data.epoch = epoch
-        if not network.soft_f1 and epoch >= settings.epochs - settings.soft_f1:
+        if epoch >= settings.epochs - settings.soft_f1 and not network.soft_f1:
             network.soft_f1 = True
             network.compile(optimizer)
         callbacks = [averaging] if settings.average else []
