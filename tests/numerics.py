@@ -10,6 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from supple.sampling.autodiff import gradients
+
 BACKEND = keras.backend.backend()
 
 
@@ -86,3 +88,20 @@ def compiled(f: Callable[..., Any]) -> Callable[..., Any]:
 
         return tf.function(f, autograph=False)
     return f
+
+
+def compiled_gradient(f: Callable[..., Any]) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """f and the gradient of its sum by its first argument, compiled once for all values of the others."""
+
+    @compiled
+    def both(x: Any, *others: Any) -> tuple[Any, Any]:
+        def summed(x: Any) -> tuple[Any, Any]:
+            y = f(x, *others)
+            return ops.sum(y), y
+
+        (gradient,), y = gradients(summed, [x])
+        return y, gradient
+
+    return lambda *given: tuple(
+        numpy(ops.stop_gradient(part)) for part in both(*map(ops.convert_to_tensor, given))
+    )

@@ -15,9 +15,8 @@ from hypothesis.extra.numpy import arrays
 from sklearn import metrics as sk
 
 from supple import smooth
-from supple.sampling.autodiff import gradients
 from supple.smooth.metrics import CountScore
-from tests.numerics import compiled, double, numpy, slope, value_and_gradient
+from tests.numerics import compiled, compiled_gradient, double, numpy, slope, value_and_gradient
 
 pytestmark = pytest.mark.backend
 
@@ -266,23 +265,6 @@ def test_gradients_are_slopes() -> None:
         _, gradient = value_and_gradient(fast, x)
         want = slope(lambda x: numpy(fast(keras.ops.convert_to_tensor(x))), x)
     np.testing.assert_allclose(gradient, want, rtol=1e-5, atol=1e-6)
-
-
-def compiled_gradient(f: Callable[..., Any]) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
-    """f and the gradient of its sum by its first argument, compiled once for all values of the others."""
-
-    @compiled
-    def both(x: Any, *others: Any) -> tuple[Any, Any]:
-        def summed(x: Any) -> tuple[Any, Any]:
-            y = f(x, *others)
-            return keras.ops.sum(y), y
-
-        (gradient,), y = gradients(summed, [x])
-        return y, gradient
-
-    return lambda *given: tuple(
-        numpy(keras.ops.stop_gradient(part)) for part in both(*map(keras.ops.convert_to_tensor, given))
-    )
 
 
 INF = np.inf
