@@ -1,0 +1,139 @@
+"""The network of a language model: embedding, recurrent layers, and a softmax tied to the embedding.
+
+Symbols: B rows, T steps, V words, E the size of an embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from supple.ordered.recipes import Recipe
+
+
+class LSTM(keras.layers.LSTM):
+    """Keras's LSTM with weight drop; gives its outputs, levels (B, T), h and c, as `ONLSTM` does.
+
+    The level of a step is 1 - the mean of its forget gate: how much it erases.
+    """
+
+    def __init__(self, units: int, weight_drop: float, **options: Any) -> None:
+        super().__init__(units, return_sequences=True, return_state=True, **options)
+        self.weight_drop = keras.layers.Dropout(weight_drop)
+
+    def call(self, sequences: Any, initial_state: Any, mask: Any = None, training: bool = False) -> Any:
+        kernel, recurrent, bias = self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias
+        dropped = self.weight_drop(recurrent.value, training=training)
+        values = [(kernel, kernel.value), (recurrent, dropped), (bias, bias.value)]
+        with keras.StatelessScope(state_mapping=values):
+            y, h, c = super().call(sequences, initial_state, mask, training=training)
+        before = ops.concatenate([initial_state[0][:, None], y[:, :-1]], 1)
+        forget = slice(self.units, 2 * self.units)
+        f = ops.sigmoid(sequences @ kernel[:, forget] + before @ dropped[:, forget] + bias[forget])
+        return y, 1 - ops.mean(f, -1), h, c
+
+
+def recurrent(recipe: Recipe, units: int, name: str) -> keras.Layer:
+    """A recurrent layer that gives outputs (B, T, units), levels (B, T), h and c."""
+    if recipe.layer == "lstm":
+        return LSTM(units, recipe.weight_drop, name=name)
+    from supple.ordered.layer import ONLSTM
+
+    return ONLSTM(
+        units,
+        recipe.chunk_size,
+        recipe.master_input,
+        return_sequences=True,
+        return_levels=True,
+        return_state=True,
+        recurrent_dropout=recipe.weight_drop,
+        name=name,
+    )
+
+
+class Reading(NamedTuple):
+    """What a network makes of ids (B, T)."""
+
+    raw: Any  # the last layer's outputs (B, T, E)
+    dropped: Any  # these after their dropout
+    levels: list[Any]  # of each layer, (B, T)
+    state: list[Any]  # h and c of each layer, (B, units), in turn
+
+
+class Network(keras.Model):
+    """A language model of `words` words; the matrix of its softmax is the embedding (Press & Wolf 2017)."""
+
+    def __init__(self, recipe: Recipe, words: int) -> None:
+        super().__init__(name="network")
+        self.embedding = self.add_weight(
+            (words, recipe.embedding), keras.initializers.RandomUniform(-0.1, 0.1), name="embedding"
+        )
+        self.bias = self.add_weight((words,), "zeros", name="bias")
+        self.units = [recipe.hidden] * (recipe.layers - 1) + [recipe.embedding]
+        self.recurrent = [
+            recurrent(recipe, units, f"layer_{number}") for number, units in enumerate(self.units, 1)
+        ]
+        between = [recipe.hidden_dropout] * (recipe.layers - 1) + [recipe.output_dropout]
+        self.word_dropout = keras.layers.Dropout(recipe.embedding_dropout)
+        self.dropouts = [locked_dropout(rate) for rate in (recipe.input_dropout, *between)]
+        self(ops.zeros((1, 1), "int32"), self.zero_state(1))
+
+    def zero_state(self, rows: int) -> list[Any]:
+        """The state of rows of which nothing has been read."""
+        return [ops.zeros((rows, units)) for units in self.units for _ in "hc"]
+
+    def call(self, tokens: Any, state: list[Any], training: bool = False) -> Reading:
+        words = self.word_dropout(ops.ones((self.embedding.shape[0], 1)), training=training)
+        x = ops.take(self.embedding, tokens, 0) * ops.take(words, tokens, 0)
+        x = self.dropouts[0](x, training=training)
+        levels, after = [], []
+        for number, (layer, dropout) in enumerate(zip(self.recurrent, self.dropouts[1:], strict=True)):
+            y, d, h, c = layer(x, initial_state=state[2 * number : 2 * number + 2], training=training)
+            x = dropout(y, training=training)
+            levels.append(d)
+            after += [h, c]
+        return Reading(y, x, levels, after)
+
+    def logits(self, hidden: Any) -> Any:
+        """Logits (N, V) of the words after hidden states (N, E)."""
+        return hidden @ ops.transpose(self.embedding) + self.bias
+
+    def nll(self, hidden: Any, targets: Any) -> Any:
+        """-log p of the target words (B, T) after hidden states (B, T, E).
+
+        The logits of targets come from their rows of the embedding: so of all B T V logits, whose products
+        with hidden states and embeddings are most of the time that this takes, only logsumexp is needed.
+        """
+        h, y = ops.reshape(hidden, (-1, hidden.shape[-1])), ops.reshape(targets, (-1,))
+        chosen = ops.sum(h * ops.take(self.embedding, y, 0), -1) + ops.take(self.bias, y, 0)
+        return ops.reshape(ops.logsumexp(self.logits(h), -1) - chosen, ops.shape(targets))
+
+
+def locked_dropout(rate: float) -> keras.layers.Dropout:
+    """Dropout (B, T, D) of the same places at every step (Gal & Ghahramani 2016)."""
+    return keras.layers.Dropout(rate, noise_shape=(None, 1, None))
+
+
+def activation_terms(reading: Reading) -> tuple[Any, Any]:
+    """AR, the mean square of the outputs dropped, and TAR, that of the change of the outputs in a step.
+
+    Merity, McCann & Socher 2017.
+    """
+    change = reading.raw[:, 1:] - reading.raw[:, :-1]
+    return ops.mean(reading.dropped**2), ops.mean(change**2)
+
+
+def stateless(network: Network, f: Callable[..., Any]) -> Callable[..., tuple[Any, list[Any]]]:
+    """f(*args) as a function of all weights: of (weights, others, *args) it gives (f(*args), others)."""
+
+    def apply(weights: list[Any], others: list[Any], *args: Any) -> tuple[Any, list[Any]]:
+        variables = [*network.trainable_variables, *network.non_trainable_variables]
+        values = list(zip(variables, [*weights, *others], strict=True))
+        with keras.StatelessScope(state_mapping=values) as scope:
+            result = f(*args)
+        return result, [scope.get_current_value(variable) for variable in network.non_trainable_variables]
+
+    return apply

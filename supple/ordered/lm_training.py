@@ -1,0 +1,244 @@
+"""Training a language model: a text in, a model folder out; an interrupted run goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from keras import ops
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from supple.errors import InputError
+from supple.ordered.corpus import Vocabulary, Window, lengths, read_sentences, windows
+from supple.ordered.files import save_arrays, write_json
+from supple.ordered.language_model import LanguageModel
+from supple.ordered.lm_steps import initial_moments, rate_at, train_step
+from supple.ordered.recipes import Recipe
+from supple.training import Average
+from supple.training.arrays import copies
+
+CHECKPOINT = 300.0  # seconds from one checkpoint to the next in the midst of an epoch
+WARMUP = 10  # of the average: its decay after n steps is at most n / (n + WARMUP)
+VALID_ROWS = 10  # of the validation text are read at once
+
+
+@dataclass
+class Run:
+    """Where a training stands: all that the next step depends on, besides the recipe and the text."""
+
+    weights: list[Any]
+    others: list[Any]
+    moments: list[Any]
+    state: list[Any]
+    average: Average
+    averaging: bool  # whether steps count for the average
+    epoch: int = 0
+    window: int = 0  # of the epoch, the next to read
+    steps: int = 0
+    nats: float = 0.0  # these three are of the epoch so far
+    tokens: int = 0
+    seconds: float = 0.0
+    reports: list[dict[str, float]] = field(default_factory=list)
+
+    def kept(self) -> list[Any]:
+        """The weights to keep: their average, if there is one."""
+        return self.average.values() if self.average.ready else self.weights
+
+    @property
+    def best(self) -> float:
+        return min((report["valid"] for report in self.reports), default=float("inf"))
+
+
+ARRAYS = "weights", "others", "moments", "state"
+NUMBERS = "averaging", "epoch", "window", "steps", "nats", "tokens", "seconds", "reports"
+
+
+def fit(
+    recipe: Recipe,
+    train: Path,
+    valid: Path,
+    out: Path,
+    *,
+    minutes: float | None = None,
+    resume: bool = False,
+) -> LanguageModel:
+    """Train on the lines of a file; the folder `out` has the model of least perplexity on another so far.
+
+    It ends after the epochs of the recipe, or cleanly when `minutes` have passed. `out/checkpoint` holds all
+    that `resume` needs to go on as if there had been no interruption, to the last bit on JAX.
+    InputError if a file is wrong, or if what is to be resumed was begun with another recipe or text.
+    """
+    deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
+    sentences = list(read_sentences(train, recipe.tokens))
+    vocabulary = Vocabulary.of(sentences, recipe.tokens, recipe.min_count)
+    ids = vocabulary.stream(sentences)
+    valid_ids = vocabulary.stream(read_sentences(valid, recipe.tokens))
+    if len(ids) < recipe.batch:
+        problem = f"has {len(ids)} tokens, too few for batch = {recipe.batch} rows of text"
+        raise InputError(f"{problem}; give more text, or lower batch", path=train)
+    folder = out / "checkpoint"
+    begin(folder, recipe, ids, resume)
+    model = LanguageModel(vocabulary, recipe)
+    run = start(model)
+    if (folder / "state.npz").exists():
+        load(run, folder / "state.npz")
+    step = train_step(model.network, recipe)
+    with bar() as progress:
+        while run.epoch < recipe.epochs:
+            ended = train_epoch(model, run, step, ids, folder, deadline, progress)
+            valid_perplexity = model.score(valid_ids, VALID_ROWS, run.kept()).perplexity
+            if valid_perplexity < run.best:
+                model.save(out, run.kept())
+            if not ended:
+                progress.console.print(f"stopped in epoch {run.epoch + 1}: valid {valid_perplexity:.5g}")
+                break
+            progress.console.print(close_epoch(run, recipe, valid_perplexity))
+            save(run, folder / "state.npz")
+    return LanguageModel.load(out)
+
+
+def begin(folder: Path, recipe: Recipe, ids: np.ndarray, resume: bool) -> None:
+    """Make the checkpoint's folder ready: check that it fits when resuming, empty it when not."""
+    known, text = folder / "begun.json", zlib.crc32(ids.tobytes())
+    if resume and known.exists():
+        before = json.loads(known.read_text("utf-8"))
+        now = asdict(recipe) | {"text": text}
+        if changed := [name for name in now if before.get(name) != now[name]]:
+            problem = f"was begun with another {', '.join(changed)}; take it back, or start without --resume"
+            raise InputError(problem, path=folder)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "state.npz").unlink(missing_ok=True)
+    write_json(known, asdict(recipe) | {"text": text}, indent=1)
+
+
+def start(model: LanguageModel) -> Run:
+    """A training before its first step."""
+    weights, average = copies(model.weights), model.recipe.average
+    return Run(
+        weights=weights,
+        others=copies(model.others),
+        moments=initial_moments(model.recipe, weights),
+        state=model.network.zero_state(model.recipe.batch),
+        average=Average(model.network, average, warmup=WARMUP if average < 1 else 0),
+        averaging=model.recipe.patience == 0,
+    )
+
+
+def train_epoch(
+    model: LanguageModel,
+    run: Run,
+    step: Any,
+    ids: np.ndarray,
+    folder: Path,
+    deadline: float,
+    progress: Progress,
+) -> bool:
+    """Train to the end of the epoch; or save a checkpoint at the deadline, and False."""
+    if run.window == 0:
+        run.state = model.network.zero_state(model.recipe.batch)
+        run.nats, run.tokens, run.seconds = 0.0, 0, 0.0
+    last = saved = time.monotonic()
+    task = progress.add_task(f"epoch {run.epoch + 1}", total=len(ids), speed=0.0, perplexity=0.0)
+    for window, done in rest_of_epoch(model.recipe, run, ids):
+        rate = rate_at(model.recipe, (run.epoch + done) / model.recipe.epochs, window.tokens.shape[1])
+        run.steps += 1
+        count = np.float32(run.steps)
+        run.weights, run.others, run.moments, run.state, nll = step(
+            run.weights, run.others, run.moments, run.state, tuple(window), np.float32(rate), count
+        )
+        if run.averaging:
+            run.average.update(run.weights)
+        run.window += 1
+        run.nats += float(nll)
+        run.tokens += int(window.real.sum())
+        now = time.monotonic()
+        run.seconds, last = run.seconds + now - last, now
+        speed, perplexity = run.tokens / run.seconds, perplexity_of(run)
+        progress.update(task, completed=run.tokens, speed=speed, perplexity=perplexity)
+        if now > min(saved + CHECKPOINT, deadline):
+            save(run, folder / "state.npz")
+            saved = now
+        if now > deadline:
+            return False
+    progress.remove_task(task)
+    return True
+
+
+def rest_of_epoch(recipe: Recipe, run: Run, ids: np.ndarray) -> Iterator[tuple[Window, float]]:
+    """The windows that are left of an epoch, a function of seed and epoch alone, each with the part done
+    after it. The stream, a circle, begins at a random place, so that windows differ from epoch to epoch."""
+    rng = np.random.default_rng((recipe.seed, run.epoch))
+    turned = np.roll(ids, -int(rng.integers(len(ids))))
+    left, read = run.window, 0
+    for window in windows(turned, recipe.batch, lengths(recipe.bptt, recipe.random_bptt, rng)):
+        read += window.tokens.size
+        if left:
+            left -= 1
+        else:
+            yield window, min(1.0, read / len(ids))
+
+
+def close_epoch(run: Run, recipe: Recipe, valid: float) -> str:
+    """Enter an epoch's figures, and have the average begin when it is time; a line that tells them."""
+    speed = run.tokens / run.seconds
+    report = {"train": perplexity_of(run), "valid": valid, "tokens_per_second": speed, "seconds": run.seconds}
+    run.reports.append(report)
+    run.averaging = run.averaging or stalled([report["valid"] for report in run.reports], recipe.patience)
+    run.epoch, run.window = run.epoch + 1, 0
+    return "  ".join([f"epoch {run.epoch}", *(f"{name} {value:.5g}" for name, value in report.items())])
+
+
+def stalled(history: list[float], patience: int) -> bool:
+    """Whether the last of these was worse than the best of those before, but for the `patience` last.
+
+    The non-monotone trigger of averaging (Merity et al. 2018, algorithm 1).
+    """
+    *before, last = history
+    return len(before) > patience and last > min(before[: len(before) - patience])
+
+
+def perplexity_of(run: Run) -> float:
+    """That of the epoch so far, in training."""
+    return float(np.exp(min(run.nats / run.tokens, 700.0)))
+
+
+def bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[speed]:,.0f} tokens/s  perplexity {task.fields[perplexity]:.4g}"),
+        TimeRemainingColumn(),
+        transient=True,
+    )
+
+
+def save(run: Run, path: Path) -> None:
+    """Write a checkpoint, whole or not at all."""
+    arrays = {
+        f"{kind}/{i}": ops.convert_to_numpy(value)
+        for kind in ARRAYS
+        for i, value in enumerate(getattr(run, kind))
+    }
+    arrays |= {f"average/{name}": value for name, value in run.average.state().items()}
+    numbers = {name: getattr(run, name) for name in NUMBERS}
+    save_arrays(path, arrays | {"numbers": np.array(json.dumps(numbers))})
+
+
+def load(run: Run, path: Path) -> None:
+    """Take up a training where `save` left it."""
+    with np.load(path) as file:
+        for name, value in json.loads(str(file["numbers"])).items():
+            setattr(run, name, value)
+        for kind in ARRAYS:
+            like = getattr(run, kind)
+            values = [ops.convert_to_tensor(file[f"{kind}/{i}"]) for i in range(len(like))]
+            setattr(run, kind, values)
+        averages = [name for name in file.files if name.startswith("average/")]
+        run.average.restore({name.removeprefix("average/"): file[name] for name in averages})
