@@ -1,0 +1,173 @@
+"""The ON-LSTM layer: an LSTM whose cells are in order, from fine to coarse (Shen et al. 2019)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from supple.ordered.recurrence import flat, recurrence, step
+
+MASTER_INPUTS = "symmetric", "paper"
+
+register = keras.saving.register_keras_serializable("supple")
+
+
+@register
+class ONLSTMCell(keras.layers.Layer):
+    """One step of `ONLSTM`, with its weights, for `keras.layers.RNN`."""
+
+    def __init__(
+        self,
+        units: int,
+        chunk_size: int,
+        master_input: str = "symmetric",
+        hard: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not (units >= 1 and chunk_size >= 1 and units % chunk_size == 0):
+            problem = f"units = {units} and chunk_size = {chunk_size}"
+            raise ValueError(f"{problem}: give a chunk_size that divides units, both at least 1")
+        if master_input not in MASTER_INPUTS:
+            raise ValueError(f"master_input = {master_input!r} should be one of {', '.join(MASTER_INPUTS)}")
+        self.units, self.chunk_size, self.master_input, self.hard = units, chunk_size, master_input, hard
+        self.state_size = [units, units]
+        self.output_size = units
+
+    def build(self, input_shape: Any) -> None:
+        width = 4 * self.units + 2 * self.units // self.chunk_size
+        self.kernel = self.add_weight((input_shape[-1], width), "glorot_uniform", name="kernel")
+        self.recurrent_kernel = self.add_weight((self.units, width), "orthogonal", name="recurrent_kernel")
+        self.bias = self.add_weight((width,), "zeros", name="bias")
+
+    def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
+        h, c = states
+        z = inputs @ self.kernel + h @ self.recurrent_kernel + self.bias
+        h, c, _ = step(z, h, c, master_input=self.master_input, hard=self.hard)
+        return h, [h, ops.cast(c, self.compute_dtype)]
+
+    def get_config(self) -> dict[str, Any]:
+        names = "units", "chunk_size", "master_input", "hard"
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@register
+class ONLSTM(keras.layers.RNN):
+    """ON-LSTM over sequences (batch, time, in), with masks and states as in `keras.layers.LSTM`.
+
+    Gives, as it is asked: every h (batch, time, units) or the last; the levels (batch, time), in float32 at
+    least, from 0, where all is kept, to 1, where all is forgotten; h and c (batch, units). A step that is
+    masked changes nothing and has level 0.
+
+    `chunk_size`, which divides `units`, cells share a master gate. Where `master_input` is "paper" the last
+    chunk is lost: from a state of zeros it is 0 always. With `hard` master gates are 0 or 1, of the soft ones'
+    gradient. `dropout` is of the inputs, a mask for a sequence; `recurrent_dropout` of the recurrent matrix,
+    a mask for a call (Merity et al. 2018).
+    """
+
+    def __init__(
+        self,
+        units: int,
+        chunk_size: int,
+        master_input: str = "symmetric",
+        *,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        return_levels: bool = False,
+        stateful: bool = False,
+        go_backwards: bool = False,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        hard: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        for name, rate in ("dropout", dropout), ("recurrent_dropout", recurrent_dropout):
+            if not 0 <= rate < 1:
+                raise ValueError(f"{name} = {rate} should be at least 0 and less than 1")
+        super().__init__(
+            ONLSTMCell(units, chunk_size, master_input, hard, dtype=kwargs.get("dtype")),
+            return_sequences=return_sequences,
+            return_state=return_state,
+            stateful=stateful,
+            go_backwards=go_backwards,
+            unroll=False,
+            **kwargs,
+        )
+        self.return_levels = return_levels
+        self.dropout, self.recurrent_dropout, self.seed = dropout, recurrent_dropout, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.input_spec = keras.layers.InputSpec(ndim=3)
+
+    def call(
+        self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
+    ) -> Any:
+        x = self.in_order(sequences)
+        h, c = self.start(initial_state, sequences)
+        u = ops.convert_to_tensor(self.cell.recurrent_kernel)
+        if training and self.dropout:
+            x = keras.random.dropout(x, self.dropout, (1, None, None), self.seed_generator)
+        if training and self.recurrent_dropout:
+            u = keras.random.dropout(u, self.recurrent_dropout, seed=self.seed_generator)
+        # Flat: XLA's gradient of a product of three dimensions is slower.
+        zx = ops.reshape(flat(x) @ self.cell.kernel + self.cell.bias, (*ops.shape(x)[:2], u.shape[1]))
+        masks = [] if mask is None else [self.in_order(ops.cast(mask, "bool"))[..., None]]
+        outputs, c, levels = recurrence(self.cell.master_input, self.cell.hard)(zx, u, h, c, *masks)
+        h = outputs[-1]
+        if self.stateful:
+            for variable, value in zip(self.states, (h, c), strict=True):
+                variable.assign(value)
+        if masks and self.zero_output_for_mask:
+            outputs = ops.where(masks[0], outputs, 0.0)
+        found = [ops.swapaxes(outputs, 0, 1) if self.return_sequences else outputs[-1]]
+        found += [ops.transpose(levels)] if self.return_levels else []
+        found += [h, ops.cast(c, self.compute_dtype)] if self.return_state else []
+        return tuple(found) if len(found) > 1 else found[0]
+
+    def in_order(self, x: Any) -> Any:
+        """(batch, time, …) as (time, batch, …), in the order in which the layer reads."""
+        x = ops.swapaxes(x, 0, 1)
+        return ops.flip(x, 0) if self.go_backwards else x
+
+    def start(self, initial_state: Any, sequences: Any) -> tuple[Any, Any]:
+        """h and c before the first step; c is in float32 at least."""
+        batch = ops.shape(sequences)[0]
+        if initial_state is None:
+            initial_state = self.states if self.stateful else self.get_initial_state(batch)
+        expected = sequences.shape[0], self.cell.units
+        for state in initial_state:
+            if tuple(state.shape) != expected and None not in (*state.shape, *expected):
+                problem = f"a state has shape {tuple(state.shape)}; for these sequences give {expected}"
+                raise ValueError(f"{problem}: a stateful layer keeps the batch size that it was built with")
+        # Copies: on PyTorch the variables of a stateful layer change in place before the gradient.
+        h, c = (ops.copy(ops.convert_to_tensor(state)) for state in initial_state)
+        wide = "float64" if self.compute_dtype == "float64" else "float32"
+        return ops.cast(h, self.compute_dtype), ops.cast(c, wide)
+
+    def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
+        shape = super().compute_output_shape(sequences_shape, initial_state_shape)
+        if not self.return_levels:
+            return shape
+        outputs, *states = shape if self.return_state else [shape]
+        return outputs, tuple(sequences_shape[:2]), *states
+
+    def compute_mask(self, inputs: Any, mask: Any) -> Any:
+        found = super().compute_mask(inputs, mask)
+        if not self.return_levels:
+            return found
+        outputs, *states = found if self.return_state else [found]
+        return [outputs, keras.tree.flatten(mask)[0], *states]
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        cell = config.pop("cell")["config"]
+        del config["unroll"]
+        names = "units", "chunk_size", "master_input", "hard"
+        ours = "return_levels", "dropout", "recurrent_dropout", "seed"
+        return {**config, **{n: cell[n] for n in names}, **{n: getattr(self, n) for n in ours}}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> ONLSTM:
+        return cls(**config)
