@@ -1,0 +1,168 @@
+"""Gold trees from treebanks: the Penn Treebank's brackets, and the lines of the Sinica Treebank.
+
+Penn: a tree begins where a line begins with a bracket; lines that go on with it are indented. Words with
+one of the 36 tags of words are kept, so that punctuation and traces go. Sinica: a tree a line, #number
+tree#punctuation, all leaves of which are kept. Nodes without words go, and what has one part becomes that
+part.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from supple.errors import InputError
+from supple.ordered.trees import Span, Tree
+
+OnBad = Callable[[InputError], object]
+FILES = (".mrg", ".tree", "parsed")  # how names of treebank files end
+
+TAGS = re.compile(  # the 36 of words
+    r"CC|CD|DT|EX|FW|IN|JJ[RS]?|LS|MD|NNP?S?|PDT|POS|PRP\$?|RB[RS]?|RP|SYM|TO|UH|VB[DGNPZ]?|WDT|WP\$?|WRB"
+)
+PENN = re.compile(  # of NP-SBJ=2, NP is the label
+    r"\(\s*(?P<tag>[^\s()]+)\s+(?P<word>[^\s()]+)\s*(?P<leaf>\))"
+    r"|\(\s*(?P<label>[^\s()=|-]*)[^\s()]*|(?P<close>\))|(?P<stray>[^\s()]+)"
+)
+SINICA = re.compile(  # of theme:NP(…) and Head:Nab:鄰居, roles go
+    r"(?:[^()|]*:)?(?P<label>[^()|:]*)\(|(?P<close>\))"
+    r"|(?P<tag>[^()|]+):(?P<word>[^()|:]+)(?P<leaf>)|(?P<stray>[^()|]+)"
+)
+SINICA_LINE = re.compile(r"(#\S*\s+)?(?P<tree>.*?)(#[^#]*)?")
+
+
+class Sentence(NamedTuple):
+    """Words, their tree, and the labels of what each of the tree's nodes covers, the outermost first."""
+
+    words: list[str]
+    tree: Tree
+    labels: dict[Span, list[str]]
+
+
+def stop(error: InputError) -> NoReturn:
+    """What happens to bad input unless the caller has a better idea."""
+    raise error
+
+
+def read_treebank(path: str | os.PathLike[str], on_bad: OnBad = stop) -> Iterator[Sentence]:
+    """The sentences of a file, or of files *.mrg, *.tree or parsed in a folder or a .zip, in order of names.
+
+    A broken tree goes to `on_bad` as InputError, with file, line and mend; reading goes on with the next
+    unless that raises. Trees without words are left out.
+    """
+    for name, content in files(Path(path)):
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+            on_bad(InputError("is not UTF-8: convert it, e.g. with iconv", path=name, line=line))
+            continue
+        if text.lstrip().startswith("#"):
+            pieces, token, tags = sinica_pieces(text), SINICA, None
+        else:
+            pieces, token, tags = penn_pieces(text), PENN, TAGS
+        for first, piece in pieces:
+            try:
+                yield from grow(piece, token, tags)
+            except InputError as error:
+                on_bad(InputError(error.problem, path=name, line=first + (error.line or 0)))
+
+
+def files(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of treebank files; InputError if there are none."""
+    empty = True
+    try:
+        if path.is_dir():
+            for file in sorted(path.rglob("*")):
+                if file.name.endswith(FILES) and file.is_file():
+                    empty = False
+                    yield str(file), file.read_bytes()
+        elif path.suffix == ".zip":
+            with zipfile.ZipFile(path) as archive:
+                for name in sorted(archive.namelist()):
+                    if name.endswith(FILES):
+                        empty = False
+                        yield f"{path}/{name}", archive.read(name)
+        else:
+            empty = False
+            yield str(path), path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"cannot be read ({error.strerror}): check its name and your rights", path=path
+        ) from None
+    except (zipfile.BadZipFile, zlib.error):
+        raise InputError("is no whole .zip archive: fetch it again", path=path) from None
+    if empty:
+        raise InputError("holds no treebank: expected files named *.mrg, *.tree or parsed", path=path)
+
+
+def penn_pieces(text: str) -> Iterator[tuple[int, str]]:
+    """(line, text) of every tree; what is before the first is a piece too."""
+    lines = text.split("\n")
+    starts = [number for number, line in enumerate(lines) if line.startswith("(")]
+    for start, end in pairwise([0, *starts, len(lines)]):
+        yield start + 1, "\n".join(lines[start:end])
+
+
+def sinica_pieces(text: str) -> Iterator[tuple[int, str]]:
+    """(line, text) of every tree, without its number and the punctuation after it."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if found := SINICA_LINE.fullmatch(line.strip()):
+            yield number, found["tree"]
+
+
+def grow(piece: str, token: re.Pattern[str], tags: re.Pattern[str] | None) -> list[Sentence]:
+    """The sentences of a text, whose words are those with one of `tags`, or all; InputError with a line from 0."""
+    found: list[Sentence] = []
+    words: list[str] = []
+    labels: dict[Span, list[str]] = {}
+    example = "Head:Nab:word" if tags is None else "(NN word)"
+    nodes: list[tuple[str, int, list[Tree | None]]] = []  # label, start and parts of those that are open
+    for match in token.finditer(piece):
+        part: Tree | None = None
+        if match.lastgroup == "stray":
+            raise broken(match, f"{match[0]!r} should be a word with its tag, as {example}")
+        if match.lastgroup == "label":
+            nodes.append((match["label"], len(words), []))
+            continue
+        if match.lastgroup == "leaf" and (tags is None or tags.fullmatch(match["tag"])):
+            part = len(words)
+            words.append(match["word"])
+        if match.lastgroup == "close":
+            if not nodes:
+                raise broken(match, "a bracket is closed that is not open: delete it, or open one before it")
+            label, start, parts = nodes.pop()
+            if not parts:
+                raise broken(match, f"{label or 'a node'} holds no word: write its words, or delete it")
+            part = joined([part for part in parts if part is not None])
+            if len(words) - start > 1:
+                names = labels.setdefault((start, len(words)), [])
+                names[:0] = [label] if label and label not in names else []
+        if nodes:
+            nodes[-1][2].append(part)
+        else:
+            found += [Sentence(words, part, labels)] if part is not None else []
+            words, labels = [], {}
+    if nodes:
+        mend = "close them" if tags is None else "close them, or indent the lines that go on with it"
+        raise InputError(f"{len(nodes)} brackets of the tree are not closed where it ends: {mend}")
+    if tags is None and len(found) > 1:
+        raise InputError(
+            f"the line holds {len(found)} trees: a bracket is closed too early, or a line break lost"
+        )
+    return found
+
+
+def joined(parts: list[Tree]) -> Tree | None:
+    """A node of parts: none of none, the part itself of one."""
+    return tuple(parts) if len(parts) > 1 else parts[0] if parts else None
+
+
+def broken(match: re.Match[str], problem: str) -> InputError:
+    return InputError(problem, line=match.string.count("\n", 0, match.start()))
