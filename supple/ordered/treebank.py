@@ -93,9 +93,8 @@ def files(path: Path) -> Iterator[tuple[str, bytes]]:
             empty = False
             yield str(path), path.read_bytes()
     except OSError as error:
-        raise InputError(
-            f"cannot be read ({error.strerror}): check its name and your rights", path=path
-        ) from None
+        problem = f"cannot be read ({error.strerror}): check its name and your rights"
+        raise InputError(problem, path=path) from None
     except (zipfile.BadZipFile, zlib.error):
         raise InputError("is no whole .zip archive: fetch it again", path=path) from None
     if empty:
@@ -118,7 +117,7 @@ def sinica_pieces(text: str) -> Iterator[tuple[int, str]]:
 
 
 def grow(piece: str, token: re.Pattern[str], tags: re.Pattern[str] | None) -> list[Sentence]:
-    """The sentences of a text, whose words are those with one of `tags`, or all; InputError with a line from 0."""
+    """The sentences of a text; kept are words with one of `tags`, or all. InputError counts lines from 0."""
     found: list[Sentence] = []
     words: list[str] = []
     labels: dict[Span, list[str]] = {}
@@ -153,9 +152,7 @@ def grow(piece: str, token: re.Pattern[str], tags: re.Pattern[str] | None) -> li
         mend = "close them" if tags is None else "close them, or indent the lines that go on with it"
         raise InputError(f"{len(nodes)} brackets of the tree are not closed where it ends: {mend}")
     if tags is None and len(found) > 1:
-        raise InputError(
-            f"the line holds {len(found)} trees: a bracket is closed too early, or a line break lost"
-        )
+        raise InputError(f"{len(found)} trees on one line: a bracket closed too early, or a line break lost")
     return found
 
 

@@ -83,19 +83,20 @@ def balanced(parts: Sequence[Tree]) -> Tree:
     return balanced(parts[:middle]), balanced(parts[middle:])
 
 
-def named(tree: Tree, words: Sequence[str]) -> Callable[[int], str]:
-    """The word of a leaf; ValueError unless the tree has as many leaves as there are words."""
-    if (leaves := size(tree)) != len(words):
-        raise ValueError(f"the tree has {leaves} leaves, but there are {len(words)} words: give each a leaf")
-    return words.__getitem__
+def check(tree: Tree, words: Sequence[str]) -> None:
+    """ValueError unless the leaves are the places of the words, in order."""
+    leaves: list[int] = []
+    fold(tree, leaves.append, lambda parts: None)
+    if leaves != list(range(len(words))):
+        raise ValueError(f"{len(words)} words need a tree of as many leaves, 0, 1, 2 …; got {leaves[:9]}")
 
 
 def brackets(tree: Tree, words: Sequence[str]) -> str:
     """((the cat) sat); brackets in words become -LRB- and -RRB-."""
-    word = named(tree, words)
+    check(tree, words)
 
     def leaf(place: int) -> str:
-        return word(place).replace("(", "-LRB-").replace(")", "-RRB-")
+        return words[place].replace("(", "-LRB-").replace(")", "-RRB-")
 
     return fold(tree, leaf, lambda parts: f"({' '.join(parts)})")
 
