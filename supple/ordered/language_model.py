@@ -52,7 +52,7 @@ class LanguageModel:
 
     @property
     def weights(self) -> list[Any]:
-        return [variable.value for variable in self.network.trainable_variables]
+        return [ops.stop_gradient(variable.value) for variable in self.network.trainable_variables]
 
     @property
     def others(self) -> list[Any]:

@@ -79,7 +79,9 @@ class Network(keras.Model):
         between = [recipe.hidden_dropout] * (recipe.layers - 1) + [recipe.output_dropout]
         self.word_dropout = keras.layers.Dropout(recipe.embedding_dropout)
         self.dropouts = [locked_dropout(rate) for rate in (recipe.input_dropout, *between)]
-        self(ops.zeros((1, 1), "int32"), self.zero_state(1))
+        for layer, size in zip(self.recurrent, [recipe.embedding, *self.units], strict=False):
+            layer.build((None, None, size))
+        self.built = True
 
     def zero_state(self, rows: int) -> list[Any]:
         """The state of rows of which nothing has been read."""

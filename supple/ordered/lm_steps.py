@@ -18,7 +18,7 @@ EPSILON = 1e-8
 
 
 def compiled(f: Callable[..., Any], donate: Sequence[int] = ()) -> Callable[..., Any]:
-    """A function compiled as one does on this backend; on JAX arguments `donate` are used up."""
+    """A function of arrays compiled as one does on this backend; on JAX arguments `donate` are used up."""
     backend = keras.backend.backend()
     if backend == "jax":
         import jax
@@ -28,7 +28,7 @@ def compiled(f: Callable[..., Any], donate: Sequence[int] = ()) -> Callable[...,
         import tensorflow as tf
 
         return tf.function(f, autograph=False, reduce_retracing=True)
-    return f
+    return lambda *args: f(*keras.tree.map_structure(ops.convert_to_tensor, args))
 
 
 def clipped(gradient: list[Any], norm: float) -> list[Any]:

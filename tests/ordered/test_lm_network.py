@@ -1,0 +1,172 @@
+"""The network is tied, drops what it should, and scores as a softmax does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from keras import ops
+
+from supple.ordered.lm_network import LSTM, Network, activation_terms, recurrent, stateless
+from supple.ordered.recipes import changed
+from tests.numerics import numpy
+from tests.ordered.toy_language import TINY, UNTOUCHED
+
+pytestmark = pytest.mark.backend
+
+WORDS = 9
+SURE = changed(TINY, UNTOUCHED | {"layer": "lstm"})
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return Network(SURE, WORDS)
+
+
+def ids(rows: int, steps: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, WORDS, (rows, steps), dtype=np.int32)
+
+
+@pytest.mark.parametrize("layer", ["onlstm", "lstm"])
+def test_the_softmax_has_the_matrix_of_the_embedding(layer: str) -> None:
+    network = Network(changed(SURE, {"layer": layer}), WORDS)
+    of_words = [v for v in network.trainable_variables if WORDS in v.shape]
+    assert [tuple(v.shape) for v in of_words] == [(WORDS, SURE.embedding), (WORDS,)]
+    assert len(network.trainable_variables) == 2 + 3 * SURE.layers
+    hidden = np.eye(SURE.embedding, dtype=np.float32)
+    before = numpy(network.logits(hidden))
+    network.embedding.assign(2 * network.embedding)
+    np.testing.assert_allclose(numpy(network.logits(hidden)), 2 * before, rtol=1e-6)
+
+
+def test_layers_grow_and_shrink_again() -> None:
+    network = Network(changed(SURE, {"layers": 3}), WORDS)
+    shapes = [tuple(layer.cell.kernel.shape) for layer in network.recurrent]
+    assert shapes == [(12, 4 * 16), (16, 4 * 16), (16, 4 * 12)]
+    assert [tuple(part.shape) for part in network.zero_state(5)] == [(5, 16)] * 4 + [(5, 12)] * 2
+
+
+def test_scores_are_log_probabilities(network: Network) -> None:
+    rng = np.random.default_rng(1)
+    hidden = rng.normal(size=(3, 4, SURE.embedding)).astype(np.float32)
+    network.bias.assign(rng.normal(size=WORDS))
+    scores = hidden @ numpy(network.embedding).T + numpy(network.bias)
+    log_p = scores - np.log(np.exp(scores).sum(-1, keepdims=True))
+    targets = ids(3, 4)
+    expected = -np.take_along_axis(log_p, targets[..., None], -1)[..., 0]
+    np.testing.assert_allclose(numpy(network.nll(hidden, targets)), expected, atol=1e-5)
+
+
+def test_at_first_all_words_are_alike() -> None:
+    """Logits have mean 0 and are small, so that perplexity is about the number of words."""
+    network = Network(changed(SURE, {"layer": "lstm", "embedding": 20}), 1000)
+    tokens = np.random.default_rng(0).integers(0, 1000, (4, 50), dtype=np.int32)
+    reading = network(tokens, network.zero_state(4))
+    perplexity = np.exp(numpy(network.nll(reading.raw, np.roll(tokens, -1))).mean())
+    assert abs(perplexity - 1000) < 20
+
+
+@pytest.mark.parametrize("layer", ["onlstm", "lstm"])
+def test_reading_goes_on_from_the_state(layer: str) -> None:
+    network = Network(changed(SURE, {"layer": layer}), WORDS)
+    tokens = ids(2, 8)
+    whole = network(tokens, network.zero_state(2))
+    first = network(tokens[:, :3], network.zero_state(2))
+    second = network(tokens[:, 3:], first.state)
+    for index in range(SURE.layers):
+        levels = [numpy(ops.stop_gradient(part.levels[index])) for part in (first, second)]
+        expected = numpy(ops.stop_gradient(whole.levels[index]))
+        np.testing.assert_allclose(np.concatenate(levels, 1), expected, atol=1e-6)
+    raw = [numpy(ops.stop_gradient(part.raw)) for part in (first, second)]
+    np.testing.assert_allclose(np.concatenate(raw, 1), numpy(ops.stop_gradient(whole.raw)), atol=1e-6)
+
+
+def test_the_level_of_an_lstm_is_what_its_forget_gate_erases() -> None:
+    rng = np.random.default_rng(0)
+    layer, x = LSTM(5, 0.0), rng.normal(size=(2, 4, 3)).astype(np.float32)
+    h, c = (rng.normal(size=(2, 5)).astype(np.float32) for _ in "hc")
+    y, d, *_ = (numpy(ops.stop_gradient(part)) for part in layer(x, initial_state=[h, c]))
+    kernel, recurrent, bias = (numpy(v) for v in layer.trainable_variables)
+
+    def sigmoid(z: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-z))
+
+    for t in range(4):
+        i, f, g, o = np.split(x[:, t] @ kernel + h @ recurrent + bias, 4, -1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        np.testing.assert_allclose(d[:, t], 1 - sigmoid(f).mean(-1), atol=1e-5)
+        np.testing.assert_allclose(y[:, t], h, atol=1e-5)
+
+
+def test_weight_drop_leaves_out_weights_for_the_whole_of_a_call() -> None:
+    """With all recurrent weights alike, what a unit gets is their number times the sum: the same each step."""
+    layer = LSTM(6, 0.5)
+    zeros = [np.zeros((1, 6), np.float32)] * 2
+    x = np.zeros((1, 5, 2), np.float32)
+    layer(x, initial_state=zeros)
+    kernel, matrix, bias = layer.trainable_variables
+    matrix.assign(np.ones((6, 24)))
+    # Output and input gates open, the cell tanh(1): h depends on U through the forget gate alone.
+    bias.assign(np.repeat([50.0, -3.0, 1.0, 50.0], 6))
+    matrix.assign(np.concatenate([np.zeros((6, 6)), np.ones((6, 6)), np.zeros((6, 12))], 1))
+    first = numpy(ops.stop_gradient(layer(x, initial_state=zeros, training=True)[0]))
+    other = numpy(ops.stop_gradient(layer(x, initial_state=zeros, training=True)[0]))
+    plain = numpy(ops.stop_gradient(layer(x, initial_state=zeros)[0]))
+    assert np.abs(plain[0, -1] - plain[0, -1, 0]).max() < 1e-6  # without dropping units are alike
+    assert np.abs(first - other).max() > 1e-3 and np.abs(first[0, -1] - first[0, -1, 0]).max() > 1e-3
+    # From outputs alone: the sums that gates got, step by step, are c = f c₋ + tanh(1) solved for f.
+    c = np.arctanh(first[0])
+    f = (c[1:] - np.tanh(1.0)) / c[:-1]
+    sums = np.log(f / (1 - f)) + 3  # Σ over kept weights of 2 h₋, (steps, units)
+    kept = np.linalg.lstsq(2 * first[0][:-1], sums, rcond=None)[0]  # one matrix explains every step
+    np.testing.assert_allclose(2 * first[0][:-1] @ kept, sums, atol=1e-2)
+
+
+def test_what_an_onlstm_drops_are_recurrent_weights() -> None:
+    layer = recurrent(changed(SURE, {"layer": "onlstm", "weight_drop": 0.4}), 8, "layer")
+    assert layer.recurrent_dropout == 0.4 and layer.dropout == 0
+
+
+def test_dropout_takes_whole_words_and_the_same_places_at_every_step() -> None:
+    seen = []
+    network = Network(changed(SURE, {"embedding_dropout": 0.5}), WORDS)
+    network.embedding.assign(np.ones((WORDS, SURE.embedding)))
+    inner = network.dropouts[0].call
+    network.dropouts[0].call = lambda x, training=None: seen.append(x) or inner(x, training=training)
+    tokens = ids(4, 20)
+    network(tokens, network.zero_state(4), training=True)
+    x = numpy(ops.stop_gradient(seen[-1]))
+    assert set(np.unique(x)) == {0.0, 2.0}
+    for word in range(WORDS):
+        assert len(np.unique(x[tokens == word])) == 1  # every place of the word, in every row
+
+    locked = changed(SURE, {"input_dropout": 0.5, "output_dropout": 0.5})
+    network = Network(locked, WORDS)
+    reading = network(tokens, network.zero_state(4), training=True)
+    dropped, raw = (numpy(ops.stop_gradient(part)) for part in (reading.dropped, reading.raw))
+    gone = dropped == 0
+    assert (gone == gone[:, :1]).all() and 0.2 < gone[:, 0].mean() < 0.8
+    np.testing.assert_allclose(dropped[~gone], 2 * raw[~gone], rtol=1e-5)
+
+
+def test_penalties_are_mean_squares_of_outputs_and_of_their_change(network: Network) -> None:
+    rng = np.random.default_rng(3)
+    raw, dropped = (rng.normal(size=(2, 5, 4)) for _ in range(2))
+    reading = network(ids(2, 5), network.zero_state(2))._replace(
+        raw=ops.convert_to_tensor(raw), dropped=ops.convert_to_tensor(dropped)
+    )
+    ar, tar = (float(numpy(part)) for part in activation_terms(reading))
+    assert ar == pytest.approx((dropped**2).mean(), rel=1e-5)
+    assert tar == pytest.approx(np.mean([(raw[:, t + 1] - raw[:, t]) ** 2 for t in range(4)]), rel=1e-5)
+
+
+def test_a_pure_function_of_the_weights_leaves_the_network_alone(network: Network) -> None:
+    weights = [numpy(v) for v in network.trainable_variables]
+    hidden = np.ones((1, SURE.embedding), np.float32)
+    pure = stateless(network, network.logits)
+    other = [ops.convert_to_tensor(2 * w) for w in weights]
+    found, _ = pure(other, [v.value for v in network.non_trainable_variables], hidden)
+    np.testing.assert_allclose(numpy(found), 2 * numpy(network.logits(hidden)), rtol=1e-5)
+    assert all(
+        np.array_equal(numpy(v), w) for v, w in zip(network.trainable_variables, weights, strict=True)
+    )
