@@ -87,7 +87,9 @@ class Picture:
             axes.plot(*zip(*line, strict=True), color="#888888", linewidth=0.75)
         family = fonts("".join(text for _, _, text, _ in self.texts))
         for x, y, text, colour in self.texts:
-            axes.text(x, y, text, family=family, fontsize=0.72 * SIZE, ha="center", color=colour)
+            axes.text(
+                x, y, text, family=family, size=0.72 * SIZE, ha="center", color=colour, parse_math=False
+            )
         axes.set(xlim=(0, self.width), ylim=(self.height, 0), aspect="equal")
         axes.axis("off")
 
@@ -99,6 +101,8 @@ def fonts(text: str) -> list[str]:
     families, lacking = [], set(text)
     installed = [font for font in font_manager.fontManager.ttflist if font.style == "normal"]
     for font in sorted(installed, key=lambda font: (font.weight != 400, font.name != "DejaVu Sans")):
+        if not lacking:
+            break
         if "LastResort" in font.fname:  # it has a box for every character
             continue
         has = font_manager.get_font(font.fname).get_char_index
@@ -128,13 +132,8 @@ def tree_picture(tree: Tree, words: Sequence[str]) -> Picture:
     _, top = fold(tree, lambda place: (middles[place], 0.0), node)
     lines = [[(x, CELL + ROW * (top - height)) for x, height in line] for line in lines]
     base = CELL + ROW * top + SIZE + 2
-    return Picture(
-        width,
-        base + CELL,
-        lines,
-        [],
-        [(x, base, text, "black") for x, text in zip(middles, texts, strict=True)],
-    )
+    shown = [(x, base, text, "black") for x, text in zip(middles, texts, strict=True)]
+    return Picture(width, base + CELL, lines, [], shown)
 
 
 def level_picture(levels: Mapping[str, Any], words: Sequence[str]) -> Picture:
@@ -166,27 +165,20 @@ def level_picture(levels: Mapping[str, Any], words: Sequence[str]) -> Picture:
 
 
 def tree_text(tree: Tree, words: Sequence[str]) -> str:
-    """The tree for a terminal, a line a word, its root at the left."""
+    """The tree for a terminal: its root at the left, a line a word."""
     check(tree, words)
-    rows: list[tuple[str, str]] = []
-    waiting: list[tuple[Tree, str, str]] = [
-        (tree, "", "")
-    ]  # a node, what is before it, and before the next line
-    while waiting:
-        item, before, below = waiting.pop()
-        if not isinstance(item, tuple):
-            rows.append((before, printable(words[item])))
-            continue
-        first, last = 0, len(item) - 1
-        for place in range(last, -1, -1):
-            start = (
-                before + ("─┬" if last else "──")
-                if place == first
-                else below + (" └" if place == last else " ├")
-            )
-            waiting.append((item[place], start, below + ("  " if place == last else " │")))
-    width = max(len(before) for before, _ in rows)
-    return "\n".join(f"{before[1:].ljust(width, '─')} {text}" for before, text in rows)
+
+    def node(parts: list[list[str]]) -> list[str]:
+        rows = []
+        for place, (first, *others) in enumerate(parts):
+            last = place == len(parts) - 1
+            corner = ("─" if last else "┬") if place == 0 else ("└" if last else "├")
+            rows += [f"{corner}─{first}", *(f"{' ' if last else '│'} {row}" for row in others)]
+        return rows
+
+    rows = fold(tree, lambda place: ["─"], node)
+    width = max(map(len, rows))
+    return "\n".join(f"{row:─<{width}} {printable(word)}" for row, word in zip(rows, words, strict=True))
 
 
 def columns(cells: Iterable[int]) -> tuple[list[float], float]:

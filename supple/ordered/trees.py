@@ -92,10 +92,12 @@ def check(tree: Tree, words: Sequence[str]) -> None:
 
 
 def brackets(tree: Tree, words: Sequence[str]) -> str:
-    """((the cat) sat); brackets in words become -LRB- and -RRB-."""
+    """((the cat) sat); brackets in words become -LRB- and -RRB-. ValueError for spaces in a word."""
     check(tree, words)
 
     def leaf(place: int) -> str:
+        if len(words[place].split()) != 1:
+            raise ValueError(f"word {place} is {words[place]!r}: expected no spaces, and something")
         return words[place].replace("(", "-LRB-").replace(")", "-RRB-")
 
     return fold(tree, leaf, lambda parts: f"({' '.join(parts)})")

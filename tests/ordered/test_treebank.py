@@ -1,0 +1,193 @@
+"""Treebanks are read whole; a broken tree costs that tree alone, and is named with its line and a mend."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from supple.errors import InputError
+from supple.ordered.treebank import TAGS, Sentence, read_treebank
+from supple.ordered.trees import brackets, size, spans
+
+VINKEN = """
+( (S
+    (NP-SBJ-1
+      (NP (NNP Pierre) (NNP Vinken) )
+      (, ,)
+      (ADJP
+        (NP (CD 61) (NNS years) )
+        (JJ old) )
+      (, ,) )
+    (VP (MD will)
+      (S (-NONE- *-1)
+        (VP (VB join)
+          (NP=2 (DT the) (NN board) ))))
+    (. .) ))
+( (INTJ (UH Yes) (. .)))
+( (X (. .)))
+"""
+NEIGHBOURS = "#4:4.[39030] S(theme:NP(Head:Nhaa:我們)|Head:V_11:是|range:NP(quantifier:DM:好|Head:Nab:鄰居))"
+ENDED = NEIGHBOURS + "#，(COMMACATEGORY)\r\n"
+ASCII = re.compile("[0-9A-Za-z\ue000-\uf8ff]")  # and characters of private use
+
+
+def written(folder: Path, text: str, name: str = "bank.mrg") -> Path:
+    path = folder / name
+    path.write_bytes(text.encode())
+    return path
+
+
+def skipped(path: Path) -> tuple[list[Sentence], list[str]]:
+    """What is read when problems are noted, and these."""
+    problems: list[InputError] = []
+    good = list(read_treebank(path, problems.append))
+    return good, [str(problem).removeprefix(f"{path}:") for problem in problems]
+
+
+def test_penn(tmp_path: Path) -> None:
+    """Punctuation and traces go, and with them whole nodes; a unary chain is one node with all labels."""
+    first, second = read_treebank(written(tmp_path, VINKEN))
+    assert " ".join(first.words) == "Pierre Vinken 61 years old will join the board"
+    assert first.tree == (((0, 1), ((2, 3), 4)), (5, (6, (7, 8))))
+    assert first.labels == {
+        (0, 2): ["NP"],
+        (2, 4): ["NP"],
+        (2, 5): ["ADJP"],
+        (0, 5): ["NP"],
+        (7, 9): ["NP"],
+        (6, 9): ["S", "VP"],
+        (5, 9): ["VP"],
+        (0, 9): ["S"],
+    }
+    assert second == Sentence(["Yes"], 0, {})
+
+
+def test_sinica(tmp_path: Path) -> None:
+    """With and without punctuation after the tree; a role twice; a blank line."""
+    text = (
+        ENDED + "\r\n" + NEIGHBOURS + "#\r\n#5:1.[0] NP(head:Head:Nac:鵝掌形|Head:DE:的)#。(PERIODCATEGORY)"
+    )
+    first, second, third = read_treebank(written(tmp_path, text, "parsed"))
+    assert first.words == ["我們", "是", "好", "鄰居"]
+    assert first.tree == (0, 1, (2, 3))
+    assert first.labels == {(2, 4): ["NP"], (0, 4): ["S"]}
+    assert second == first
+    assert third.words == ["鵝掌形", "的"]
+
+
+def test_the_tags_are_the_36_of_words() -> None:
+    words = (
+        "CC CD DT EX FW IN JJ JJR JJS LS MD NN NNP NNPS NNS PDT POS PRP PRP$ RB RBR RBS RP SYM TO UH VB VBD "
+        "VBG VBN VBP VBZ WDT WP WP$ WRB"
+    )
+    others = "-NONE- -LRB- -RRB- , . : `` '' # $ NP VP X"
+    assert words.count(" ") == 35 and all(map(TAGS.fullmatch, words.split(" ")))
+    assert not any(map(TAGS.fullmatch, others.split(" ")))
+
+
+@pytest.mark.parametrize(
+    ("broken", "problem"),
+    [
+        (
+            "( (S (NP (DT a)\n    (NN dog) )\n",
+            "4: 2 brackets of the tree are not closed where it ends: close them",
+        ),
+        ("( (S (NP (DT a)\n    (NN dog) ))))\n", "5: a bracket is closed that is not open: delete it"),
+        ("( (S (NP a\n    (NN dog) )))\n", "4: 'a' should be a word with its tag, as (NN word)"),
+        ("( (S (NP (DT a)\n    (NN ) )))\n", "5: NN holds no word"),
+    ],
+)
+def test_a_broken_penn_tree_costs_itself_alone(tmp_path: Path, broken: str, problem: str) -> None:
+    good = "( (INTJ (UH Yes)))\n( (NP (DT the)\n   (NN end)))\n"
+    path = written(tmp_path, good + broken + good)
+    sentences, problems = skipped(path)
+    assert [s.words for s in sentences] == [["Yes"], ["the", "end"]] * 2
+    assert len(problems) == 1 and problems[0].startswith(problem)
+    with pytest.raises(InputError) as raised:
+        list(read_treebank(path))
+    assert str(raised.value).startswith(f"{path}:{problem}")
+
+
+@pytest.mark.parametrize(
+    ("broken", "problem"),
+    [
+        (
+            "#1:1 S(theme:NP(Head:Nhaa:我們|Head:V_11:是)#，(C)",
+            "2: 1 brackets of the tree are not closed where",
+        ),
+        ("#1:1 S(theme:NP(Head:Nhaa:我們))|Head:V_11:是)#，(C)", "2: a bracket is closed that is not open"),
+        ("#1:1 S(theme:Nhaa:我們)|Head:V_11:是#，(C)", "2: 2 trees on one line: a bracket closed too early"),
+        ("#1:1 S(theme:NP()|Head:V_11:是)#，(C)", "2: NP holds no word"),
+        ("#1:1 S(我們|Head:V_11:是)#，(C)", "2: '我們' should be a word with its tag, as Head:Nab:word"),
+    ],
+)
+def test_a_broken_sinica_line_costs_itself_alone(tmp_path: Path, broken: str, problem: str) -> None:
+    sentences, problems = skipped(written(tmp_path, f"{ENDED}{broken}\r\n{ENDED}", "parsed"))
+    assert [s.words for s in sentences] == [["我們", "是", "好", "鄰居"]] * 2
+    assert len(problems) == 1 and problems[0].startswith(problem)
+
+
+def test_other_text_is_no_treebank(tmp_path: Path) -> None:
+    sentences, problems = skipped(written(tmp_path, "Once upon a time\n(NN dog)\n", "story.txt"))
+    assert [s.words for s in sentences] == [["dog"]]
+    assert problems == ["1: 'Once' should be a word with its tag, as (NN word)"]
+
+
+def test_other_encodings_are_named(tmp_path: Path) -> None:
+    (tmp_path / "parsed").write_bytes(ENDED.encode() + ENDED.encode("big5"))
+    sentences, problems = skipped(tmp_path / "parsed")
+    assert sentences == [] and problems == ["2: is not UTF-8: convert it, e.g. with iconv"]
+
+
+def test_folders_and_archives(tmp_path: Path) -> None:
+    """Read in order of names; what is no treebank is left alone; lines are those of the member."""
+    folder = tmp_path / "penn"
+    (folder / "b").mkdir(parents=True)
+    written(folder, "(UH Two)", "b/2.mrg")
+    written(folder, "(UH One)", "1.mrg")
+    written(folder, "read me", "README")
+    with zipfile.ZipFile(tmp_path / "penn.zip", "w") as archive:
+        for name in ("README", "b/2.mrg", "1.mrg"):
+            archive.write(folder / name, f"penn/{name}")
+        archive.writestr("penn/3.mrg", "(UH Three)\n(UH")
+    assert [s.words for s in read_treebank(folder)] == [["One"], ["Two"]]
+    sentences, problems = skipped(tmp_path / "penn.zip")
+    assert [s.words for s in sentences] == [["One"], ["Three"], ["Two"]]
+    assert problems[0].startswith(f"{tmp_path / 'penn.zip'}/penn/3.mrg:2: 1 brackets")
+
+
+def test_paths_without_a_treebank(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot be read .*: check its name"):
+        list(read_treebank(tmp_path / "absent.mrg"))
+    with pytest.raises(
+        InputError, match=r"holds no treebank: expected files named \*.mrg, \*.tree or parsed"
+    ):
+        list(read_treebank(tmp_path))
+    with pytest.raises(InputError, match=r"is no whole \.zip archive: fetch it again"):
+        list(read_treebank(written(tmp_path, "PK", "bank.zip")))
+
+
+@pytest.mark.parametrize(("name", "total"), [("treebank.zip", 3_914), ("sinica_treebank.zip", 10_000)])
+def test_nothing_of_the_corpora_is_lost(data: Path, name: str, total: int) -> None:
+    sentences = list(read_treebank(data / "trees" / name))
+    assert len(sentences) == total
+    for words, tree, labels in sentences:
+        assert size(tree) == len(words) and set(labels) == spans(tree)
+    if name == "treebank.zip":
+        first = sentences[0]
+        assert brackets(first.tree, first.words) == (
+            "(((Pierre Vinken) ((61 years) old)) "
+            "(will (join (the board) (as (a nonexecutive director)) (Nov. 29))))"
+        )
+
+
+def test_words_of_sinica_are_those_of_its_plain_text(data: Path) -> None:
+    """The file `raw` has marks and parts of tags too, but every word, save for its ASCII and private use."""
+    path = data / "trees" / "sinica_treebank.zip"
+    raw = zipfile.ZipFile(path).read("sinica_treebank/raw").decode().splitlines()
+    for sentence, line in zip(read_treebank(path), raw, strict=True):
+        words, rest = ASCII.sub("", "\n".join(sentence.words)), iter(ASCII.sub("", line).split(" ")[1:])
+        assert all(any(part.endswith(word) for part in rest) for word in words.split("\n"))
