@@ -62,9 +62,10 @@ class Vocabulary:
 
     def __init__(self, words: Sequence[str], form: str = "spaces"):
         self.words, self.form = list(words), form
-        self.places = {word: place for place, word in enumerate(self.words)}
-        if self.words[:2] != [EOS, UNKNOWN] or len(self.places) < len(self.words):
+        texts = all(isinstance(word, str) for word in words)
+        if not texts or self.words[:2] != [EOS, UNKNOWN] or len(set(words)) < len(words):
             raise InputError(f"a vocabulary is {EOS}, {UNKNOWN} and different words after them")
+        self.places = {word: place for place, word in enumerate(self.words)}
 
     @classmethod
     def of(cls, sentences: Iterable[list[str]], form: str, min_count: int) -> Vocabulary:

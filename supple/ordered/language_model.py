@@ -179,9 +179,10 @@ class LanguageModel:
             problem = f"{found}, expected 'language model' and {FORMAT}; name the folder of a language model"
             raise InputError(problem, path=folder / "config.json")
         recipe = changed(Recipe(), config.get("recipe", {}), folder / "config.json")
+        words = read_json(folder / "vocabulary.json", list)
         try:
-            vocabulary = Vocabulary(read_json(folder / "vocabulary.json", list), recipe.tokens)
-        except (InputError, TypeError) as error:
+            vocabulary = Vocabulary(words, recipe.tokens)
+        except InputError as error:
             raise InputError(f"{error}; {MEND}", path=folder / "vocabulary.json") from None
         model = cls(vocabulary, recipe)
         model.read_weights(folder / "weights.npz")

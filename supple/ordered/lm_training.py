@@ -96,9 +96,9 @@ def fit(
             if valid_perplexity < run.best:
                 model.save(out, run.kept())
             if not ended:
-                progress.console.print(f"stopped in epoch {run.epoch + 1}: valid {valid_perplexity:.5g}")
+                say(progress, f"stopped in epoch {run.epoch + 1}: valid {valid_perplexity:.5g}")
                 break
-            progress.console.print(close_epoch(run, recipe, valid_perplexity))
+            say(progress, close_epoch(run, recipe, valid_perplexity))
             save(run, folder / "state.npz")
     return LanguageModel.load(out)
 
@@ -217,6 +217,11 @@ def bar() -> Progress:
         TimeRemainingColumn(),
         transient=True,
     )
+
+
+def say(progress: Progress, line: str) -> None:
+    """Print a line above the bar."""
+    progress.console.print(line, highlight=False, soft_wrap=True)
 
 
 def save(run: Run, path: Path) -> None:

@@ -100,6 +100,8 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
 def changed(recipe: Recipe, given: Mapping[str, Any], path: str | os.PathLike[str] | None = None) -> Recipe:
     """A recipe with other values of some settings; InputError says which is unknown or wrong."""
     kinds = {field.name: type(field.default) for field in fields(Recipe)}
+    if not isinstance(given, Mapping):
+        raise InputError(f"expected settings by name, got {given!r}", path=path)
     values = dict(given)
     for name, value in values.items():
         if name not in kinds:

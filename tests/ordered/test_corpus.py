@@ -88,7 +88,9 @@ def test_every_token_is_once_a_target_in_order_and_follows_its_input(
     assert targets[there].tolist() == list(range(size))  # row after row, so a row's state is carried on
     assert (tokens[there] == (targets[there] - 1) % size).all()
     assert set(np.unique(real)) <= {0, 1} and not targets[~there].any()
-    assert [w.tokens.shape for w in found] == [(rows, part) for part in [*parts, *repeat(5, 60)][: len(found)]]
+    assert [w.tokens.shape for w in found] == [
+        (rows, part) for part in [*parts, *repeat(5, 60)][: len(found)]
+    ]
 
 
 def test_random_lengths_are_few_and_spread_as_published() -> None:

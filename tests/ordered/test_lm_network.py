@@ -167,6 +167,4 @@ def test_a_pure_function_of_the_weights_leaves_the_network_alone(network: Networ
     other = [ops.convert_to_tensor(2 * w) for w in weights]
     found, _ = pure(other, [v.value for v in network.non_trainable_variables], hidden)
     np.testing.assert_allclose(numpy(found), 2 * numpy(network.logits(hidden)), rtol=1e-5)
-    assert all(
-        np.array_equal(numpy(v), w) for v, w in zip(network.trainable_variables, weights, strict=True)
-    )
+    assert all(np.array_equal(numpy(v), w) for v, w in zip(network.trainable_variables, weights, strict=True))
