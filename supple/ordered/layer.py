@@ -62,9 +62,9 @@ class ONLSTM(keras.layers.RNN):
     masked changes nothing and has level 0.
 
     `chunk_size`, which divides `units`, cells share a master gate. Where `master_input` is "paper" the last
-    chunk is lost: from a state of zeros it is 0 always. With `hard` master gates are 0 or 1, of the soft ones'
-    gradient. `dropout` is of the inputs, a mask for a sequence; `recurrent_dropout` of the recurrent matrix,
-    a mask for a call (Merity et al. 2018).
+    chunk is lost: from a state of zeros it is 0 always. With `hard` master gates are 0 or 1, and have the
+    gradient of soft ones. `dropout` is of the inputs, a mask for a sequence; `recurrent_dropout` of the
+    recurrent matrix, a mask for a call (Merity et al. 2018).
     """
 
     def __init__(
@@ -100,6 +100,18 @@ class ONLSTM(keras.layers.RNN):
         self.dropout, self.recurrent_dropout, self.seed = dropout, recurrent_dropout, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.input_spec = keras.layers.InputSpec(ndim=3)
+
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+        super().build(sequences_shape, initial_state_shape)
+        if self.stateful:  # Keras leaves them out of the variables, and JAX's `fit` and `predict` lose them
+            shape = sequences_shape[0], self.cell.units
+            self.states = [self.add_weight(shape, "zeros", trainable=False, name=name) for name in "hc"]
+
+    def save_own_variables(self, store: Any) -> None:
+        """States are a run's, of its batch size: no part of what is saved."""
+
+    def load_own_variables(self, store: Any) -> None:
+        pass
 
     def call(
         self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False

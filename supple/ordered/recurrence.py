@@ -115,6 +115,8 @@ def recurrence(master_input: str, hard: bool) -> Callable[..., Any]:
 
 # What each backend has a way of its own for: gradients that one writes, and loops.
 
+ONCE = "the recurrence of ON-LSTM has a second derivative on JAX only: use JAX, or do without create_graph"
+
 if keras.backend.backend() == "jax":
     import jax
 
@@ -139,8 +141,7 @@ elif keras.backend.backend() == "tensorflow":
 
     def differentiable(forward: Callable[..., Any], backward: Callable[..., Any]) -> Callable[..., Any]:
         def once(x: Any) -> Any:
-            message = "the recurrence of ON-LSTM has no second derivative on TensorFlow; use JAX"
-            return x if x is None else tf.raw_ops.PreventGradient(input=x, message=message)
+            return x if x is None else tf.raw_ops.PreventGradient(input=x, message=ONCE)
 
         @tf.custom_gradient
         def f(*x: Any) -> tuple[Any, Any]:
@@ -164,8 +165,9 @@ else:
                 return y
 
             @staticmethod
-            @torch.autograd.function.once_differentiable
             def backward(ctx: Any, *dy: Any) -> Any:
+                if torch.is_grad_enabled():  # `once_differentiable` says nothing where dy is constant
+                    raise RuntimeError(ONCE)
                 return backward(ctx.saved_tensors, dy)
 
         return Recurrence.apply

@@ -1,0 +1,198 @@
+"""The recurrence beside steps written out, its gradient beside autodiff's, and what each form can do."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from keras import ops
+
+from supple.ordered.recurrence import recurrence, step
+from supple.sampling.autodiff import gradients
+from tests.numerics import BACKEND, compiled, double, numpy
+
+pytestmark = pytest.mark.backend
+
+T, B, N, CHUNK = 3, 2, 3, 2
+D = N * CHUNK
+WIDTH = 4 * D + 2 * N
+FORMS = [("symmetric", False), ("paper", False), ("symmetric", True)]
+every_form = pytest.mark.parametrize(("master_input", "hard"), FORMS)
+STEPS = {form: compiled(partial(step, master_input=form[0], hard=form[1])) for form in FORMS}
+
+
+def reals(*shape: int) -> Any:
+    return arrays("float64", shape, elements=st.floats(-6, 6))
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + np.exp(-x))
+
+
+def one_cell(z: np.ndarray, c: np.ndarray, k: int, form: tuple[str, bool]) -> tuple[float, float, float]:
+    """h and c of cell k of one sequence, and the level, each as its equation has it."""
+    p_i, p_f = (np.exp(part) / np.exp(part).sum() for part in (z[:N], z[N : 2 * N]))
+    master_f = [sum(p_f[: j + 1]) for j in range(N)]
+    symmetric = form[0] == "symmetric"
+    master_i = [sum(p_i[j:]) if symmetric else 1 - sum(p_i[: j + 1]) for j in range(N)]
+    if form[1]:
+        master_f, master_i = np.round(master_f), np.round(master_i)
+    o, c_hat, i, f = (z[2 * N + gate * D + k] for gate in range(4))
+    here_f, here_i = master_f[k // CHUNK], master_i[k // CHUNK]
+    both = here_f * here_i
+    forget = both * sigmoid(f) + here_f - both
+    write = both * sigmoid(i) + here_i - both
+    c_now = forget * c[k] + write * np.tanh(c_hat)
+    return sigmoid(o) * np.tanh(c_now), c_now, 1 - np.mean(master_f)
+
+
+@every_form
+@settings(max_examples=25)
+@given(z=reals(WIDTH), h=reals(D), c=reals(D))
+def test_a_step_is_its_equations(
+    master_input: str, hard: bool, z: np.ndarray, h: np.ndarray, c: np.ndarray
+) -> None:
+    form = master_input, hard
+    with double():
+        found = [numpy(y)[0] for y in STEPS[form](*map(ops.convert_to_tensor, (z[None], h[None], c[None])))]
+    for k in range(D):
+        want = one_cell(z, c, k, form)
+        np.testing.assert_allclose([found[0][k], found[1][k], found[2]], want, atol=1e-12)
+
+
+def draw(seed: int = 0) -> list[np.ndarray]:
+    """W x + b, U, h₀ and c₀."""
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=shape) for shape in ((T, B, WIDTH), (D, WIDTH), (B, D), (B, D))]
+
+
+def mask() -> np.ndarray:
+    return np.array([[0, 1], [1, 1], [1, 0]], bool)[..., None]
+
+
+def plain(zx: Any, u: Any, h: Any, c: Any, *masks: Any, form: tuple[str, bool]) -> tuple[Any, Any, Any]:
+    """What `recurrence` gives, by T steps that autodiff goes through."""
+    outputs, levels = [], []
+    for t in range(T):
+        h, c, d = step(zx[t] + h @ u, h, c, *[m[t] for m in masks], master_input=form[0], hard=form[1])
+        outputs.append(h)
+        levels.append(d)
+    return ops.stack(outputs), c, ops.stack(levels)
+
+
+def score(f: Any, masks: list[np.ndarray]) -> Any:
+    """A function of all that f gives and takes, with each number's weight its own."""
+    rng = np.random.default_rng(1)
+    weights = [rng.normal(size=shape) for shape in ((T, B, D), (B, D), (T, B))]
+
+    def scored(*x: Any) -> tuple[Any, Any]:
+        values = f(*x, *map(ops.convert_to_tensor, masks))
+        weighted = [ops.sum(y * ops.convert_to_tensor(w)) for y, w in zip(values, weights, strict=True)]
+        return sum(weighted), values
+
+    return scored
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_the_gradient_is_that_of_autodiff(hard: bool) -> None:
+    """With a mask; without one, and in the paper's form, the published layers have it."""
+    form, masks = ("symmetric", hard), [mask()]
+    found, want = (
+        compiled(lambda *x, f=f: gradients(score(f, masks), x))
+        for f in (recurrence(*form), partial(plain, form=form))
+    )
+    with double():
+        x = [ops.convert_to_tensor(part) for part in draw()]
+        (by_x, values), (want_by_x, want_values) = found(*x), want(*x)
+    for got, expected in zip([*by_x, *values], [*want_by_x, *want_values], strict=True):
+        got, expected = (numpy(ops.stop_gradient(part)) for part in (got, expected))
+        assert got.dtype == "float64" and np.abs(expected).max() > 0
+        np.testing.assert_allclose(got, expected, atol=1e-12)
+
+
+def test_a_second_derivative_is_right_or_an_error() -> None:
+    """Of the gradient by U, in a direction."""
+    zx, u, h, c = draw()
+    scored = score(recurrence("symmetric", False), [])
+    if BACKEND == "jax":
+        import jax
+
+        direction = np.random.default_rng(2).normal(size=u.shape)
+        with double():
+            slope = jax.jit(jax.grad(lambda u: scored(zx, u, h, c)[0]))
+            found = jax.jit(jax.grad(lambda u: ops.sum(slope(u) * direction)))(u)
+            want = (slope(u + 1e-5 * direction) - slope(u - 1e-5 * direction)) / 2e-5
+            np.testing.assert_allclose(found, want, atol=1e-7)
+    elif BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        matrix = tf.convert_to_tensor(u)
+        with tf.GradientTape() as tape:
+            tape.watch(matrix)
+            (slope,), _ = gradients(lambda u: scored(zx, u, h, c), [matrix])
+        with pytest.raises(LookupError, match="second derivative"):
+            tape.gradient(slope, matrix)
+    else:
+        import torch
+
+        zx, u, h, c = (torch.tensor(part, requires_grad=True) for part in (zx, u, h, c))
+        with pytest.raises(RuntimeError, match="second derivative"):
+            torch.autograd.grad(scored(zx, u, h, c)[0], u, create_graph=True)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="counts products in what JAX compiles")
+def test_the_matrix_has_one_product_a_step_and_one_for_its_gradient() -> None:
+    import jax
+
+    def products(jaxpr: Any, loops: int) -> list[tuple[tuple[int, ...], int]]:
+        """The shapes of products, with the number of loops that they are in."""
+        found = []
+        for eqn in jaxpr.eqns:
+            if eqn.primitive.name == "dot_general":
+                found.append((eqn.outvars[0].aval.shape, loops))
+            inner = loops + (eqn.primitive.name == "scan")
+            for part in jax.tree.leaves(list(eqn.params.values()), is_leaf=lambda p: hasattr(p, "eqns")):
+                found += products(part, inner) if hasattr(part, "eqns") else []
+        return found
+
+    f = recurrence("symmetric", False)
+    grad = jax.make_jaxpr(jax.grad(lambda *x: score(f, [])(*x)[0], argnums=(0, 1, 2, 3)))
+    found = products(grad(*(part.astype("float32") for part in draw())).jaxpr, 0)
+    assert found.count(((D, WIDTH), 0)) == 1 and ((D, WIDTH), 1) not in found
+    assert found.count(((B, WIDTH), 1)) == 1  # h U
+    assert found.count(((B, D), 1)) == 1  # its gradient by h
+
+
+@pytest.mark.parametrize("master_input", ["symmetric", "paper"])
+def test_the_last_chunk_is_dead_in_the_form_of_the_paper_only(master_input: str) -> None:
+    """f̃ = 1 and ĩ = 0 there, whatever z: c = c₋, so that h = 0 from zero, and no gradient comes of it."""
+    dead, run = master_input == "paper", recurrence(master_input, False)
+    zx, u, h, c = draw(2)
+
+    def last_chunk(*x: Any) -> tuple[Any, Any]:
+        outputs = run(*x)[0][..., -CHUNK:]
+        return ops.sum(outputs[..., 0] - 2 * outputs[..., 1]), ops.stop_gradient(outputs)
+
+    with double():
+        (*by_x, _), outputs = gradients(last_chunk, [zx, u, 0 * h, 0 * c])
+        _, kept, _ = run(*map(ops.convert_to_tensor, (zx, u, h, c)))
+    seen = [np.abs(numpy(part)).max() for part in (*by_x, outputs)]
+    if dead:
+        np.testing.assert_allclose(seen, 0, atol=1e-15)
+    else:
+        assert min(seen) > 0.01
+    assert dead == np.allclose(numpy(kept)[:, -CHUNK:], c[:, -CHUNK:], atol=1e-14)
+
+
+def test_levels_say_how_much_is_forgotten() -> None:
+    """p_f all in level k, counted from 0: d = k / n."""
+    z = np.zeros((N, WIDTH))
+    z[:, N : 2 * N] = 1e3 * np.eye(N)
+    h = np.zeros((N, D))
+    _, _, d = step(*(ops.convert_to_tensor(part, "float32") for part in (z, h, h)))
+    np.testing.assert_allclose(numpy(d), np.arange(N) / N, atol=1e-6)
