@@ -133,7 +133,7 @@ def test_svg_files_are_whole(tmp_path: Path) -> None:
 def test_other_formats_by_matplotlib(tmp_path: Path) -> None:
     image = pytest.importorskip("matplotlib.image")
     for name, picture in {
-        "tree": tree_picture((0, (1, 2)), ["costs", "$a$", "naïve"]),
+        "tree": tree_picture((0, (1, 2)), ["costs", r"$\no$", "naïve"]),
         "levels": level_picture({"layer": [0.0, 1.0]}, ["a", "b"]),
     }.items():
         picture.save(tmp_path / f"{name}.png")

@@ -26,7 +26,7 @@ VINKEN = """
         (VP (VB join)
           (NP=2 (DT the) (NN board) ))))
     (. .) ))
-( (INTJ (UH Yes) (. .)))
+( (INTJ (UH Yes) (LST -) (. .)))
 ( (X (. .)))
 """
 NEIGHBOURS = "#4:4.[39030] S(theme:NP(Head:Nhaa:我們)|Head:V_11:是|range:NP(quantifier:DM:好|Head:Nab:鄰居))"
@@ -66,7 +66,7 @@ def test_penn(tmp_path: Path) -> None:
 
 
 def test_sinica(tmp_path: Path) -> None:
-    """With and without punctuation after the tree; a role twice; a blank line."""
+    """With and without punctuation after the tree; a role twice; a blank line; a mark of byte order."""
     text = (
         ENDED + "\r\n" + NEIGHBOURS + "#\r\n#5:1.[0] NP(head:Head:Nac:鵝掌形|Head:DE:的)#。(PERIODCATEGORY)"
     )

@@ -81,6 +81,7 @@ def test_brackets_as_they_are_written() -> None:
     assert brackets(((0, 1), 2), ["the", "cat", "sat"]) == "((the cat) sat)"
     assert brackets(0, ["愛"]) == "愛"
     assert brackets((0, 1), [":(", "）"]) == "(:-LRB- ）)"
+    assert from_brackets("(:-LRB- -RRB-)") == ((0, 1), [":(", ")"])
 
 
 def test_branchings() -> None:
