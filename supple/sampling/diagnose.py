@@ -45,7 +45,15 @@ class Measured(NamedTuple):
     error: Any
 
     def __str__(self) -> str:
-        return f"{self.value:.3g} ± {self.error:.1g}"
+        """The error in brackets, in units of the last digit: 0.0123(4) is 0.0123 ± 0.0004."""
+        if not 0 < self.error < math.inf:
+            return f"{self.value:.3g}"
+        place = math.floor(math.log10(self.error / 0.95))  # of the last digit: 0.095 and more round to 0.1
+        top = max(place, math.floor(math.log10(abs(self.value)))) if self.value else place
+        error = round(self.error / 10.0**place)
+        if -4 <= place <= 0 and top < 5:
+            return f"{self.value:.{-place}f}({error})"
+        return f"{self.value / 10.0**top:.{top - place}f}({error})e{top}"
 
 
 class Quality(NamedTuple):
@@ -68,8 +76,8 @@ class Diagnosis:
     methods: dict[str, Quality]
 
     def table(self) -> Table:
-        """For `rich.print`: a line a method, of sums over coordinates, by which bias² + variance = MSE; calls
-        of f an estimate; and its microseconds."""
+        """For `rich.print`: a line a method, of sums over coordinates, by which bias² + variance = MSE, with
+        errors of the last digit in brackets; calls of f an estimate; and its microseconds."""
         table = Table(box=box.SIMPLE_HEAD)
         for column in ("method", "bias²", "variance", "MSE", "cosine", "f", "µs"):
             table.add_column(column, justify="left" if column == "method" else "right", no_wrap=True)

@@ -20,7 +20,7 @@ from scipy.optimize import linear_sum_assignment
 
 from supple import smooth
 from supple.sampling.seeds import Seed, seeded
-from supple.smooth.numbers import concrete, valid_of, warmth, widened
+from supple.smooth.numbers import checked_temperature, concrete, valid_of, warmth, widened
 
 LOW = -1e24  # stands for -inf, whose product with a gradient of 0 is NaN; LOW / τ is a number
 
@@ -57,32 +57,60 @@ def gumbel_softmax(
     Its argmax is a sample of softmax(logits) at every τ, but its mean is not softmax(logits). With `hard`,
     one-hot there, with the same gradient.
     """
-    x, back = allowed(logits, mask, axis)
-    t = warmth(temperature, x)
-    if keras.backend.backend() == "jax":
-        y, top = compiled_softmax(x, t, draw_seed(seeded(seed)), axis, hard)
+    checked_temperature(temperature)
+    backend = keras.backend.backend()
+    if backend == "torch" and seed is mask is None and type(temperature) in (int, float):
+        y = torch_softmax(logits, temperature, axis, hard)
+        if y is not None:
+            return y
+    if backend == "jax":
+        x, t = ops.convert_to_tensor(logits), ops.convert_to_tensor(temperature)
+        y, top = compiled_softmax(x, t, mask, draw_seed(seeded(seed)), axis, hard)
     else:
-        y, top = perturbed_softmax(x, t, seed, axis, hard)
+        y, top = perturbed_softmax(logits, temperature, mask, seed, axis, hard)
     check_rows(top)
-    return back(y)
+    return y
 
 
-def perturbed_softmax(x: Any, t: Any, seed: Seed, axis: int, hard: bool) -> tuple[Any, Any]:
+def perturbed_softmax(
+    logits: Any, temperature: Any, mask: Any, seed: Seed, axis: int, hard: bool
+) -> tuple[Any, Any]:
     """The sample, and the maximum of each row by which one with nothing allowed is known."""
+    x, back = allowed(logits, mask, axis)
+    t = ops.cast(temperature, x.dtype)
     if len(t.shape):
         x = x + ops.zeros_like(t)  # each temperature has noise of its own
     z = perturbed(x, seed)
-    top = ops.max(z, axis, keepdims=True)
-    # ops.softmax warns of rows of one element
-    y = ops.softmax(z / t, axis) if z.shape[axis] != 1 else ops.exp(ops.log_softmax(z / t, axis))
-    y = ops.where(top > LOW, y, 0.0)
-    return (straight_through(one_hot_argmax(z, axis), y) if hard else y), top
+    top = ops.stop_gradient(ops.max(z, axis, keepdims=True))
+    e = ops.exp((z - top) / t)
+    y = ops.where(top > LOW, e / ops.sum(e, axis, keepdims=True), 0.0)
+    return back(straight_through(one_hot_argmax(z, axis), y) if hard else y), top
 
 
 if keras.backend.backend() == "jax":
     import jax
 
     compiled_softmax = jax.jit(perturbed_softmax, static_argnames=("axis", "hard"))  # one call, not ten
+elif keras.backend.backend() == "torch":
+    import torch
+
+    def torch_softmax(logits: Any, temperature: float, axis: int, hard: bool) -> Any:
+        """The same by fewest calls, which are what a small sample costs; None where that will not do."""
+        if getattr(logits, "dtype", None) not in (torch.float32, torch.float64):
+            return None
+        least = torch.finfo(logits.dtype).eps / 2
+        u = torch.empty_like(logits, requires_grad=False).uniform_(least, 1 - least)
+        z = logits - u.log_().neg_().log_()
+        y = torch.softmax(z / temperature, axis)
+        try:
+            if math.isnan(y.detach().sum()):  # of a row with nothing allowed
+                return None
+        except RuntimeError:  # values are not known, as in torch.func.vmap
+            return None
+        if not hard:
+            return y
+        one_hot = torch.zeros_like(y, requires_grad=False).scatter_(axis, z.argmax(axis, keepdim=True), 1.0)
+        return one_hot + (y - y.detach())
 
 
 def straight_through(hard: Any, soft: Any) -> Any:
@@ -183,24 +211,26 @@ def sinkhorn(log_p: Any, iterations: int) -> Any:
 
 def assignment(scores: Any) -> Any:
     """The permutation matrix P of the largest Σ P scores, by SciPy, from compiled code too."""
-    backend = keras.backend.backend()
-    if backend == "jax":
+    known = concrete(scores)
+    if known is not None:
+        return ops.cast(best(known), scores.dtype)
+    if keras.backend.backend() == "jax":
         result = jax.ShapeDtypeStruct(scores.shape, scores.dtype)
         return jax.pure_callback(best, result, ops.stop_gradient(scores), vmap_method="broadcast_all")
-    if backend == "tensorflow":
-        import tensorflow as tf
+    import tensorflow as tf  # compiled there, as PyTorch always has values
 
-        return tf.ensure_shape(tf.numpy_function(best, [scores], scores.dtype), scores.shape)
-    return ops.convert_to_tensor(best(ops.convert_to_numpy(scores)))
+    return tf.ensure_shape(tf.numpy_function(best, [scores], scores.dtype), scores.shape)
 
 
 def best(scores: Any) -> np.ndarray:
     scores = np.asarray(scores)
     found = np.zeros_like(scores)
+    possible = np.where(scores > LOW, scores, -math.inf)
     for place in np.ndindex(scores.shape[:-2]):
-        found[place][
-            linear_sum_assignment(np.where(scores > LOW, scores, -math.inf)[place], maximize=True)
-        ] = 1
+        try:
+            found[place][linear_sum_assignment(possible[place], maximize=True)] = 1
+        except ValueError:
+            raise ValueError("no permutation has only what is allowed; unmask more of a matrix") from None
     return found
 
 

@@ -149,8 +149,8 @@ class MovingCounts(keras.losses.Loss):
     F of a batch is no mean over examples: its mean over batches, and its gradient's, are not those of all
     data. This is F(c̄) at sums c̄ that move with the batches, c̄ = Σ decayᵃ c / Σ decayᵃ over their ages a,
     with the gradient F'(c̄) dc of the batch: the bias left is about that of a batch 1 / (1 - decay) times as
-    large. In `fit`, compile `MovingCounts(loss).attach(model)`; ValueError without. In an eager loop of your
-    own, on PyTorch or TensorFlow, no model is needed, and every call moves the sums.
+    large. In `fit`, compile `MovingCounts(loss).attach(model)`; where training is compiled, ValueError
+    without. In an eager loop, on PyTorch or TensorFlow, no model is needed, and every call moves the sums.
     """
 
     def __init__(

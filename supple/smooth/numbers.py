@@ -21,10 +21,15 @@ def widened(x: Any, name: str = "x") -> tuple[Any, Callable[[Any], Any]]:
 
 def warmth(temperature: Any, like: Any) -> Any:
     """A temperature, number or tensor, in the dtype of `like`; ValueError unless it is above 0."""
+    checked_temperature(temperature)
+    return ops.cast(temperature, like.dtype)
+
+
+def checked_temperature(temperature: Any) -> None:
+    """ValueError unless it is above 0, as far as that is known."""
     known = concrete(temperature)
     if known is not None and not np.all(known > 0):
         raise ValueError(f"temperature = {temperature} should be above 0; the hard function is its limit")
-    return ops.cast(temperature, like.dtype)
 
 
 def at_least(x: Any, low: float) -> Any:
@@ -55,7 +60,7 @@ def valid_of(x: Any, mask: Any, axis: int) -> Any:
         if keras.backend.standardize_dtype(mask.dtype) != "bool":
             raise ValueError(f"mask has dtype {mask.dtype}; give booleans, True where x counts")
         try:
-            np.broadcast_shapes(tuple(mask.shape), tuple(x.shape))
+            np.broadcast_shapes(*(known_shape(y) for y in (mask, x)))
         except (ValueError, TypeError):
             problem = f"mask has shape {tuple(mask.shape)} and x {tuple(x.shape)}"
             raise ValueError(f"{problem}; give one that broadcasts to x") from None
@@ -66,3 +71,8 @@ def valid_of(x: Any, mask: Any, axis: int) -> Any:
             "a row has no element that counts: all are masked or -inf; leave it out, or unmask one"
         )
     return valid
+
+
+def known_shape(x: Any) -> tuple[int, ...]:
+    """With 1 for a size that is not known yet."""
+    return tuple(1 if n is None else n for n in x.shape)

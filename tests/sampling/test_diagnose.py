@@ -11,7 +11,7 @@ import pytest
 from keras import ops
 from rich.console import Console
 
-from supple.sampling.diagnose import DEFAULT, Diagnosis, diagnose, quality
+from supple.sampling.diagnose import DEFAULT, Diagnosis, Measured, diagnose, quality
 from supple.sampling.distributions import Bernoulli, Normal
 
 pytestmark = pytest.mark.backend
@@ -73,11 +73,28 @@ def test_it_finds_what_enumeration_says(found: Diagnosis) -> None:
 
 
 def test_it_shows_what_it_found(found: Diagnosis) -> None:
-    console = Console(width=110, record=True, file=StringIO())
+    console = Console(width=80, record=True, file=StringIO())
     console.print(found.table())
     console.print(found.coordinates())
     text = console.export_text()
-    assert text.count("straight") == 1 + 2 and "bias²" in text and "(1,)" in text
+    assert text.count("straight") == 1 + 2 and "bias²" in text and "(1,)" in text and "…" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (0.0123, 0.0004, "0.0123(4)"),
+        (91.63, 0.83, "91.6(8)"),
+        (0.5, 0.097, "0.5(1)"),
+        (99.96, 0.1, "100.0(1)"),
+        (1.2e-7, 3e-7, "1(3)e-7"),
+        (123456.0, 96.0, "1.235(1)e5"),
+        (0.0, 1e-9, "0(1)e-9"),
+        (3.0, 0.0, "3"),
+    ],
+)
+def test_errors_are_of_the_last_digit(value: float, error: float, text: str) -> None:
+    assert str(Measured(value, error)) == text
 
 
 def test_it_draws_what_it_found(found: Diagnosis) -> None:

@@ -120,6 +120,42 @@ def test_hard_samples_are_one_hot_and_have_the_gradient_of_the_soft() -> None:
         assert np.abs(wanted).min() > 0
 
 
+@pytest.mark.parametrize("dtype", ["float32"] if BACKEND == "jax" else ["float32", "float64"])
+def test_samples_without_a_seed(dtype: str) -> None:
+    """On PyTorch they come by another way: of the same distribution, with the same errors and gradients."""
+    keras.utils.set_random_seed(3)
+    x = ops.convert_to_tensor(np.append(ROWS, np.full((N, 1), -INF, "float32"), -1), dtype)
+    for temperature in 1e-6, 0.5, 1e6:
+        soft, hard = numpy(gumbel_softmax(x, temperature)), numpy(gumbel_softmax(x, temperature, hard=True))
+        assert soft.dtype == hard.dtype == dtype
+        np.testing.assert_allclose(soft.sum(-1), 1, atol=1e-5)
+        for y in [one_hot(soft.argmax(-1), 4), hard] if temperature < 1e6 else [hard]:  # else soft ones tie
+            assert np.array_equal(np.sort(y), one_hot(np.full(N, 3), 4)) and not y[:, 3].any()
+            assert np.abs(z_scores(y[:, :3], P)).max() < 4.5
+    seed = 1 if BACKEND == "jax" else None  # what JAX traces needs one
+    soft, gradient = value_and_gradient(
+        lambda x: gumbel_softmax(x, 0.5, axis=0, seed=seed) ** 2, X.astype(dtype)
+    )
+    np.testing.assert_allclose(np.sqrt(soft).sum(0), 1, rtol=1e-5)
+    np.testing.assert_allclose(gradient.sum(0), 0, atol=1e-5)  # a softmax does not see its logits shift
+    times = ops.convert_to_tensor(X.astype(dtype))
+    hard, straight = value_and_gradient(
+        lambda x: gumbel_softmax(x, 0.5, hard=True, seed=seed) * times, X.astype(dtype)
+    )
+    assert (np.count_nonzero(hard, -1) == 1).all() and straight.any()
+    np.testing.assert_allclose(straight.sum(-1), 0, atol=1e-5)
+    with pytest.raises(ValueError, match="a row has no element that is allowed"):
+        gumbel_softmax(ops.convert_to_tensor(np.where(MASK, X, -INF).astype(dtype)))
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="torch.func is of PyTorch")
+def test_under_vmap_of_torch() -> None:
+    import torch
+
+    y = torch.func.vmap(gumbel_softmax, randomness="different")(torch.tensor(X))
+    np.testing.assert_allclose(numpy(y).sum(-1), 1, rtol=1e-5)
+
+
 def test_straight_through_is_exact() -> None:
     hard, soft = np.array([1.0, 0.0, 3.0], "float32"), np.array([0.1, 1e-9, 1e9], "float32")
     value, gradient = value_and_gradient(lambda x: straight_through(hard, x * x), soft)
@@ -441,6 +477,10 @@ def test_gradients_of_sinkhorn_are_slopes() -> None:
         (lambda: gumbel_sinkhorn(X), r"logits have shape \(4, 5\); give square matrices"),
         (lambda: gumbel_sinkhorn(SCORES, 0.0), "temperature = 0.0 should be above 0"),
         (lambda: gumbel_sinkhorn(np.full((2, 2), -INF, "float32")), "a row has no element that is allowed"),
+        (
+            lambda: gumbel_sinkhorn(SCORES, hard=True, mask=np.tri(4, 4, 1)[[0, 0, 0, 3]] > 0),
+            "no permutation has only what is allowed; unmask more",
+        ),
     ],
 )
 def test_wrong_arguments_are_told_of(call: Callable[[], Any], problem: str) -> None:

@@ -181,6 +181,14 @@ def test_what_is_masked_is_as_if_it_were_not_there(name: str) -> None:
     np.testing.assert_array_equal(numpy(FORMS[name](minus, 0.7)), numpy(FORMS[name](X, 0.7, mask=mask)))
 
 
+def test_a_model_takes_masks_of_a_batch_that_is_not_known() -> None:
+    x, mask = keras.Input((5,)), keras.Input((5,), dtype="bool")
+    model = keras.Model([x, mask], smooth.softmax(x, 0.7, mask=mask))
+    some = np.array([True, False, True, True, False]) | np.zeros((3, 1), bool)
+    want = numpy(smooth.softmax(X, 0.7, mask=some))
+    np.testing.assert_allclose(numpy(model([X, some])), want, rtol=1e-6)
+
+
 @every_row_form
 def test_a_row_in_which_nothing_counts(name: str) -> None:
     """An error where values are known; never NaN where they are not."""
