@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from supple.ordered.decoders import decode
-from supple.ordered.scoring import compare, table
+from supple.ordered.scoring import score_parsers, score_table
 from supple.ordered.treebank import Sentence, read_treebank
 from supple.ordered.trees import Tree, balanced, fold, size, spans
 
@@ -65,7 +65,7 @@ def pairs(draw: Any) -> tuple[Tree, Tree]:
 
 @given(st.lists(pairs(), min_size=1, max_size=4))
 def test_f1_is_the_mean_of_naive_ones(trees: list[tuple[Tree, Tree]]) -> None:
-    scores = compare([sentence(gold) for gold, _ in trees], {"parser": [given for _, given in trees]})
+    scores = score_parsers([sentence(gold) for gold, _ in trees], {"parser": [given for _, given in trees]})
     assert scores["parser"].f1 == pytest.approx(np.mean([naive_f1(*pair) for pair in trees]))
     assert scores["parser"].f1 <= scores["best binary tree"].f1 + 1e-12
     assert scores["parser"].recall <= scores["best binary tree"].recall == 1.0
@@ -78,13 +78,15 @@ def test_the_best_binary_tree_exists(trees: tuple[Tree, Tree]) -> None:
     """Nodes of the gold tree, each made binary, reach its figure."""
     gold, _ = trees
     binary: Tree = fold(gold, lambda leaf: leaf, balanced)
-    scores = compare([sentence(gold)], {"binary": [binary]})
+    scores = score_parsers([sentence(gold)], {"binary": [binary]})
     assert scores["binary"] == scores["best binary tree"]
 
 
 def test_what_counts_as_1() -> None:
     """One and two words: nothing to find and nothing given. Three words in a flat tree: given, and wrong."""
-    scores = compare([sentence(0), sentence((0, 1)), sentence((0, 1, 2))], {"flat": [0, (0, 1), (0, 1, 2)]})
+    scores = score_parsers(
+        [sentence(0), sentence((0, 1)), sentence((0, 1, 2))], {"flat": [0, (0, 1), (0, 1, 2)]}
+    )
     assert scores["balanced"].f1 == pytest.approx(2 / 3)
     assert scores["flat"].f1 == 1.0
     assert scores["balanced"].precision == 0.0 and scores["balanced"].recall == 1.0
@@ -93,7 +95,7 @@ def test_what_counts_as_1() -> None:
 def test_figures_of_a_corpus() -> None:
     """Gold (0 1) and (2 3 4) in one, (0 1 2) in the other; the parser has the first and no more."""
     gold = [sentence(((0, 1), (2, 3, 4)), NP=(0, 2), VP=(2, 5)), sentence(((0, 1, 2), 3), NP=(0, 3))]
-    score = compare(gold, {"parser": [(((0, 1), 2), (3, 4)), (0, (1, (2, 3)))]})["parser"]
+    score = score_parsers(gold, {"parser": [(((0, 1), 2), (3, 4)), (0, (1, (2, 3)))]})["parser"]
     assert score.f1 == pytest.approx((2 * 1 / (3 + 2) + 0) / 2)
     assert score.precision == pytest.approx(1 / 5) and score.recall == pytest.approx(1 / 3)
     assert score.corpus_f1 == pytest.approx(2 / 8)
@@ -104,24 +106,24 @@ def test_figures_of_a_corpus() -> None:
 def test_lengths_are_those_of_words_that_count() -> None:
     gold = [sentence((0, (1, 2))), sentence(((0, 1), (2, 3)))]
     trees = {"parser": [(0, (1, 2)), (0, (1, (2, 3)))]}
-    assert compare(gold, trees, longest=3)["parser"].f1 == 1.0
-    assert compare(gold, trees, shortest=4)["parser"].f1 == 0.5
-    assert compare(gold, trees)["parser"].sentences == 2
+    assert score_parsers(gold, trees, longest=3)["parser"].f1 == 1.0
+    assert score_parsers(gold, trees, shortest=4)["parser"].f1 == 0.5
+    assert score_parsers(gold, trees)["parser"].sentences == 2
     with pytest.raises(ValueError, match="none of 2 sentences has 5 to inf words"):
-        compare(gold, trees, shortest=5)
+        score_parsers(gold, trees, shortest=5)
 
 
 def test_trees_that_do_not_fit() -> None:
     with pytest.raises(ValueError, match="parser gave 1 trees for 2 sentences"):
-        compare([sentence(0), sentence(0)], {"parser": [0]})
+        score_parsers([sentence(0), sentence(0)], {"parser": [0]})
     with pytest.raises(ValueError, match="a tree of 3 leaves for the 2 words 'w0 w1'"):
-        compare([sentence((0, 1))], {"parser": [(0, (1, 2))]})
+        score_parsers([sentence((0, 1))], {"parser": [(0, (1, 2))]})
 
 
 def test_the_table_has_baselines_and_parsers() -> None:
     gold = [sentence(((0, 1), (2, 3)), NP=(0, 2))]
     console = Console(width=80, record=True, file=StringIO())
-    console.print(table(compare(gold, {"mine": [((0, 1), (2, 3))]})))
+    console.print(score_table(score_parsers(gold, {"mine": [((0, 1), (2, 3))]})))
     lines = console.export_text().splitlines()
     assert [line.split("  ")[1].strip() for line in lines[3:10]] == [*BASELINES, "mine"]
     assert lines[9].split() == ["mine", "100.0", "100.0", "100.0"]
@@ -136,7 +138,7 @@ def test_the_table_has_baselines_and_parsers() -> None:
     ],
 )
 def test_the_known_baselines(data: Path, name: str, shortest: int, known: list[float]) -> None:
-    scores = compare(corpus(data / "trees" / name), {}, shortest)
+    scores = score_parsers(corpus(data / "trees" / name), {}, shortest)
     assert {parser: round(100 * score.f1, 1) for parser, score in scores.items()} == dict(
         zip(BASELINES, known, strict=True)
     )
@@ -158,7 +160,7 @@ def test_draws_agree_with_the_expectation(
     sentences = corpus(data / "trees" / name)
     rng = np.random.default_rng(0)
     draws = {str(draw): [decode(rng.random(len(s.words)), decoder) for s in sentences] for draw in range(6)}
-    scores = compare(sentences, draws, shortest)
+    scores = score_parsers(sentences, draws, shortest)
     figures = 100 * np.array([scores[draw].f1 for draw in draws])
     exact, spread = 100 * scores[f"random, {decoder}"].f1, 0.17  # of draws, over 12 of them
     assert abs(figures.mean() - exact) < 3 * spread / np.sqrt(len(figures))

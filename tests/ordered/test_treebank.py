@@ -67,9 +67,8 @@ def test_penn(tmp_path: Path) -> None:
 
 def test_sinica(tmp_path: Path) -> None:
     """With and without punctuation after the tree; a role twice; a blank line; a mark of byte order."""
-    text = (
-        ENDED + "\r\n" + NEIGHBOURS + "#\r\n#5:1.[0] NP(head:Head:Nac:鵝掌形|Head:DE:的)#。(PERIODCATEGORY)"
-    )
+    odd = "#5:1.[0] NP(head:Head:Nac:鵝掌形|Head:DE:的)#。(PERIODCATEGORY)"
+    text = f"\ufeff{ENDED}\r\n{NEIGHBOURS}#\r\n{odd}"
     first, second, third = read_treebank(written(tmp_path, text, "parsed"))
     assert first.words == ["我們", "是", "好", "鄰居"]
     assert first.tree == (0, 1, (2, 3))
