@@ -1,4 +1,4 @@
-"""ON-LSTM: hierarchy in the order of neurons, a language model, and the trees it learns (Shen et al. 2019)."""
+"""ON-LSTM: hierarchy in the order of neurons; a language model; the trees it learns (Shen et al. 2019)."""
 
 from __future__ import annotations
 
