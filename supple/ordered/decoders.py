@@ -31,10 +31,10 @@ def decode(levels: Any, decoder: Decoder = "unbiased") -> Tree:
 def unbiased(levels: list[float]) -> Tree:
     """Split between two words, where the level of the later one is largest; the first level is not used.
 
-    Every binary tree can come of it, and read from the other end it is the mirror image. Equal levels, as
-    saturated ones are, say nothing of order: their parts are joined in balance. That is to split at the
-    middle one of the largest, of two middles at the earlier; constant levels give the balanced tree, not a
-    branching. In time O(n) without ties, and O(n log n) at most.
+    Every binary tree can come of it, and of gaps without ties, read from the other end, its mirror image.
+    Equal levels, as saturated ones are, say nothing of order: their parts are joined in balance. That is to
+    split at the middle one of the largest, of two middles at the earlier; constant levels give the balanced
+    tree, not a branching. In time O(n) without ties, and O(n log n) at most.
     """
     tree: Tree = 0
     waiting: list[tuple[float, list[Tree]]] = []  # a level of gaps, and what is before each; levels fall
@@ -78,8 +78,7 @@ def headed(before: Tree | None, word: int, after: Tree | None) -> Tree:
 
 
 def unbiased_chance(start: int, end: int, n: int) -> float:
-    """How probable a span of L words, not 1 nor all, is in the tree of independent levels of one
-    distribution.
+    """How probable a span of L words, not 1 nor all, is in the tree of independent levels of one kind.
 
     The gaps beside it, one or two, must be above the L - 1 inside: any order is as probable as any other.
     """
