@@ -14,6 +14,7 @@ from supple.cli.convert import convert
 from supple.cli.demo import demo
 from supple.cli.evaluate import evaluate
 from supple.cli.extract import extract
+from supple.cli.lm import lm
 from supple.cli.relabel import relabel
 from supple.cli.train import train
 from supple.errors import InputError
@@ -30,6 +31,7 @@ app = App(
 )
 for command in (extract, demo, evaluate, convert, train, relabel):
     app.command(command)
+app.command(lm)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,10 +8,10 @@ from types import ModuleType
 from supple.errors import InputError
 
 
-def learn(name: str) -> ModuleType:
-    """The module `supple.extraction.<name>`; InputError that names the extra if its packages are missing."""
+def learn(name: str, room: str = "extraction") -> ModuleType:
+    """The module `supple.<room>.<name>`; InputError that names the extra if its packages are missing."""
     try:
-        return import_module(f"supple.extraction.{name}")
+        return import_module(f"supple.{room}.{name}")
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("supple"):
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -98,28 +99,23 @@ def test_the_level_of_an_lstm_is_what_its_forget_gate_erases() -> None:
         np.testing.assert_allclose(y[:, t], h, atol=1e-5)
 
 
-def test_weight_drop_leaves_out_weights_for_the_whole_of_a_call() -> None:
-    """With all recurrent weights alike, what a unit gets is their number times the sum: the same each step."""
-    layer = LSTM(6, 0.5)
-    zeros = [np.zeros((1, 6), np.float32)] * 2
-    x = np.zeros((1, 5, 2), np.float32)
-    layer(x, initial_state=zeros)
-    kernel, matrix, bias = layer.trainable_variables
-    matrix.assign(np.ones((6, 24)))
-    # Output and input gates open, the cell tanh(1): h depends on U through the forget gate alone.
-    bias.assign(np.repeat([50.0, -3.0, 1.0, 50.0], 6))
-    matrix.assign(np.concatenate([np.zeros((6, 6)), np.ones((6, 6)), np.zeros((6, 12))], 1))
-    first = numpy(ops.stop_gradient(layer(x, initial_state=zeros, training=True)[0]))
-    other = numpy(ops.stop_gradient(layer(x, initial_state=zeros, training=True)[0]))
-    plain = numpy(ops.stop_gradient(layer(x, initial_state=zeros)[0]))
-    assert np.abs(plain[0, -1] - plain[0, -1, 0]).max() < 1e-6  # without dropping units are alike
-    assert np.abs(first - other).max() > 1e-3 and np.abs(first[0, -1] - first[0, -1, 0]).max() > 1e-3
-    # From outputs alone: the sums that gates got, step by step, are c = f c₋ + tanh(1) solved for f.
-    c = np.arctanh(first[0])
-    f = (c[1:] - np.tanh(1.0)) / c[:-1]
-    sums = np.log(f / (1 - f)) + 3  # Σ over kept weights of 2 h₋, (steps, units)
-    kept = np.linalg.lstsq(2 * first[0][:-1], sums, rcond=None)[0]  # one matrix explains every step
-    np.testing.assert_allclose(2 * first[0][:-1] @ kept, sums, atol=1e-2)
+def test_weight_drop_is_an_lstm_of_fewer_recurrent_weights() -> None:
+    dropped = []
+    layer, plain = LSTM(6, 0.5), keras.layers.LSTM(6, return_sequences=True)
+    inner = layer.weight_drop.call
+    layer.weight_drop.call = lambda u, training: dropped.append(inner(u, training=training)) or dropped[-1]
+    state = [np.ones((2, 6), np.float32)] * 2
+    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
+    y, other = (numpy(ops.stop_gradient(layer(x, initial_state=state, training=True)[0])) for _ in "12")
+    assert np.abs(y - other).max() > 1e-3
+    u = numpy(ops.stop_gradient(dropped[0]))
+    kernel, recurrent, bias = (numpy(ops.stop_gradient(v.value)) for v in layer.trainable_variables)
+    gone = u == 0
+    assert 40 < gone.sum() < 104  # of 144, four deviations from a half
+    np.testing.assert_allclose(u[~gone], 2 * recurrent[~gone], rtol=1e-6)
+    plain.build((2, 5, 3))
+    plain.set_weights([kernel, u, bias])
+    np.testing.assert_allclose(y, numpy(ops.stop_gradient(plain(x, initial_state=state))), atol=1e-6)
 
 
 def test_what_an_onlstm_drops_are_recurrent_weights() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -56,7 +56,7 @@ def read(out: Path) -> tuple[dict, dict]:
     return arrays, numbers
 
 
-@pytest.mark.parametrize("layer", ["onlstm", "lstm"])
+@pytest.mark.parametrize("layer", ["onlstm", pytest.param("lstm", marks=pytest.mark.slow)])
 def test_a_toy_language_is_learnt_to_its_entropy(layer: str, tmp_path: Path) -> None:
     """What follows from the line before is known only to who carries its state from line to line."""
     texts = [
@@ -76,7 +76,10 @@ def whole(texts: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) ->
     return train(ONE, texts, tmp_path_factory.mktemp("whole"))
 
 
-@pytest.mark.parametrize("way", ["time is over", "killed in an epoch", "killed after an epoch"])
+@pytest.mark.parametrize(
+    "way",
+    ["time is over", "killed in an epoch", pytest.param("killed after an epoch", marks=pytest.mark.slow)],
+)
 def test_an_interrupted_training_ends_as_if_it_never_stopped(
     way: str,
     whole: tuple[dict, dict],
@@ -127,9 +130,7 @@ def test_an_epoch_has_every_token_once_and_goes_on_where_it_stopped() -> None:
             targets = np.concatenate([w.targets for w, _ in found], 1)
             real = np.concatenate([w.real for w, _ in found], 1) == 1
             assert sorted(targets[real]) == ids.tolist()
-            assert found[-1][1] == 1.0 and all(
-                a < b for (_, a), (_, b) in zip(found, found[1:], strict=False)
-            )
+            assert found[-1][1] == 1.0 and all(a < b for (_, a), (_, b) in pairwise(found))
             run.window = 1
             rest = list(rest_of_epoch(recipe, run, ids))
             assert [done for _, done in rest] == [done for _, done in found[1:]]

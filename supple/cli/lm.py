@@ -1,0 +1,102 @@
+"""`supple lm`: language models of ON-LSTM, trained, measured, and let write."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+
+from supple.cli.learn import learn
+
+lm = App(name="lm", help="Train a language model of ON-LSTM, measure it, let it write.")
+
+
+@lm.command
+def train(
+    text: Path,
+    /,
+    *,
+    valid: Path,
+    out: Path,
+    recipe: Literal["short", "awd"] = "short",
+    config: Path | None = None,
+    minutes: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    resume: bool = False,
+) -> None:
+    """Train a language model on a file, one sentence a line.
+
+    Args:
+        text: File to learn from.
+        valid: File by whose perplexity the best model is kept.
+        out: Folder for checkpoints and the model.
+        recipe: short: AdamW, about an hour on two cores for a million words. awd: as published, days.
+        config: TOML file with changes to the recipe, such as layer = "lstm" or tokens = "characters".
+        minutes: Stop after so many, with the best model saved.
+        resume: Continue from the last checkpoint in the folder.
+    """
+    changed = learn("recipes", "ordered").read_recipe(recipe, config)
+    try:
+        learn("lm_training", "ordered").fit(changed, text, valid, out, minutes=minutes, resume=resume)
+    except KeyboardInterrupt:
+        print(
+            f"The best model so far is in {out}; --resume goes on from the last checkpoint", file=sys.stderr
+        )
+        raise
+
+
+@lm.command
+def evaluate(
+    text: Path,
+    /,
+    *,
+    model: Path,
+    rows: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+    as_json: Annotated[bool, Parameter(name="--json")] = False,
+) -> None:
+    """Perplexity of a file, its ends of lines included.
+
+    Args:
+        text: File, one sentence a line.
+        model: Folder of a language model.
+        rows: Parts of the text read at once, each with nothing before it: many are faster, 1 is exact.
+        as_json: Print JSON.
+    """
+    score = learn("language_model", "ordered").LanguageModel.load(model).evaluate(text, rows)
+    if as_json:
+        import json
+
+        figures = {"perplexity": score.perplexity, "nats": score.nats, "bits": score.bits}
+        print(json.dumps(figures | {"tokens": score.tokens, "unknown": score.unknown}))
+    else:
+        print(
+            f"perplexity {score.perplexity:.2f}: {score.nats:.4f} nats, {score.bits:.4f} bits a token; "
+            f"{score.tokens:,} tokens, {score.unknown:,} of them <unk>"
+        )
+
+
+@lm.command
+def generate(
+    *,
+    model: Path,
+    prompt: Annotated[str, Parameter(allow_leading_hyphen=True)] = "",
+    tokens: Annotated[int, Parameter(validator=Number(gte=1))] = 100,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    seed: int = 0,
+) -> None:
+    """Write what may follow a prompt.
+
+    Args:
+        model: Folder of a language model.
+        prompt: Text to go on from; a new line without it.
+        tokens: How many to write.
+        temperature: Below 1 the probable becomes more so, above 1 less.
+        top_k: Only so many of the most probable words; 1 takes the most probable one always.
+        seed: Another number, another text.
+    """
+    loaded = learn("language_model", "ordered").LanguageModel.load(model)
+    words = loaded.generate(prompt, tokens, temperature=temperature, top_k=top_k, seed=seed)
+    print(loaded.vocabulary.join(words))
