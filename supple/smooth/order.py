@@ -68,8 +68,8 @@ def rank(
     """Soft ranks of sum n (n + 1) / 2, 1 for the largest and n for the smallest; 0 for what does not count.
 
     "sigmoid": ½ + Σ σ((x_j - x_i) / τ) over j; time and memory grow with n². "projection": the nearest point
-    to -x / τ among means of permutations of 1 … n (Blondel et al. 2020), in O(n log n); exact as soon as all
-    gaps are τ or more.
+    to -x / τ among means of permutations of 1 … n (Blondel et al. 2020), in O(n log n), by SciPy, which
+    TensorFlow's `jit_compile` does not take; exact as soon as all gaps are τ or more.
     """
     x, t, valid, back = rows(x, temperature, axis, mask)
     if form == "sigmoid":
@@ -94,7 +94,8 @@ def sort(
 
     "top_k": all the smooth k-th values, a doubly stochastic matrix times `x`; time and memory grow with n².
     "projection": the nearest point to (1 … n) / τ among means of permutations of `x` (Blondel et al. 2020),
-    in O(n log n). Its τ is a strength, of unit 1 / x: exact as soon as no gap is above 1 / τ.
+    in O(n log n), by SciPy as in `rank`. Its τ is a strength, of unit 1 / x: exact as soon as no gap is above
+    1 / τ.
     """
     x, t, valid, back = rows(x, temperature, axis, None)
     n = x.shape[-1]

@@ -1,0 +1,245 @@
+"""Three layers of ON-LSTM beside three of LSTM, forward and backward, in turn; and beside what products cost.
+
+On JAX the LSTM is Keras's, and `products` are the matrix products of such layers alone, in the same order,
+with no gates between: what is above their time is the price of the gates. On PyTorch the LSTM is torch.nn's,
+which is fused, and `plain` an ON-LSTM as one writes it down: a step is a product of inputs, one of states and
+the gates, and autograd does the rest. A ratio is to the LSTM of the same round; figures are medians.
+Windows are of 20 rows and 70 steps, and nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import cyclopts
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from supple.ordered.layer import ONLSTM
+
+import keras  # isort: skip  # after Supple, which chooses the backend
+from keras import ops  # isort: skip
+
+HERE = Path(__file__).parent
+ROWS, STEPS, CHUNK = 20, 70, 10
+SIZES = {"small": (200, 400, 400, 200), "paper": (400, 1150, 1150, 400)}  # what goes in, then units
+
+Runs = dict[str, Callable[[], Any]]
+
+
+def main(*, rounds: int = 9, size: str = "all", out: Path = HERE / "results") -> None:
+    """Time both sizes: print a table, and write the figures as JSON.
+
+    Args:
+        rounds: Windows that each variant reads.
+        size: small, paper or all.
+        out: The folder of the JSON file, which is named by the backend.
+    """
+    backend, load = keras.backend.backend(), os.getloadavg()
+    variants = {"jax": of_jax, "torch": of_torch}.get(backend)
+    if variants is None:
+        print(f"skipped: nothing to compare with on {backend}; set KERAS_BACKEND to jax or torch")
+        return
+    rows = []
+    for name in SIZES if size == "all" else [size]:
+        x = np.random.default_rng(0).normal(size=(ROWS, STEPS, SIZES[name][0])).astype("float32")
+        rows += [{"size": name, **row} for row in figures(alternate(variants(x, SIZES[name]), rounds), name)]
+    show(rows, backend)
+    machine = {
+        "processor": platform.processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
+    machine |= {backend: __import__(backend).__version__, "load": [load, os.getloadavg()]}
+    path = out / f"ordered_speed_{backend}.json"
+    path.write_text(json.dumps({"rows": rows, "machine": machine}, indent=1) + "\n", "utf-8")
+
+
+def alternate(runs: Runs, rounds: int) -> dict[str, list[float]]:
+    """Seconds of each run in each round; before them come two that only warm up."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(2 + rounds):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: times[2:] for name, times in seconds.items()}
+
+
+def figures(seconds: dict[str, list[float]], size: str) -> list[dict[str, Any]]:
+    """Of each variant the time of a window, its ratio to the LSTM's, and what comes of it."""
+    rows = []
+    for name, times in seconds.items():
+        found = {
+            "variant": name,
+            "milliseconds": 1e3 * median(times),
+            "ratio": median(a / b for a, b in zip(times, seconds["LSTM"], strict=True)),
+            "tokens_per_second": ROWS * STEPS / median(times),
+        }
+        masters = 0 if name == "LSTM" else 2 / CHUNK
+        found["gflop_per_second"] = 1e-9 * flop(SIZES[size], masters) * found["tokens_per_second"]
+        rows.append(found)
+    return rows
+
+
+def flop(sizes: tuple[int, ...], masters: float) -> float:
+    """Of a token's products, forward and twice that backward; a master gate is 1 / chunk_size as wide."""
+    return sum(3 * 2 * (a + b) * (4 + masters) * b for a, b in pairwise(sizes))
+
+
+def layers(kind: str, sizes: tuple[int, ...]) -> list[keras.Layer]:
+    """Keras's layers, built."""
+    found = []
+    for size, units in pairwise(sizes):
+        options = {"return_sequences": True}
+        layer = ONLSTM(units, CHUNK, **options) if kind == "ON-LSTM" else keras.layers.LSTM(units, **options)
+        layer.build((ROWS, STEPS, size))
+        found.append(layer)
+    return found
+
+
+def of_jax(x: np.ndarray, sizes: tuple[int, ...]) -> Runs:
+    import jax
+
+    def run(kind: str) -> Callable[[], Any]:
+        stack = layers(kind, sizes)
+        variables = [variable for layer in stack for variable in layer.trainable_variables]
+        others = [variable for layer in stack for variable in layer.non_trainable_variables]
+
+        def loss(weights: list[Any], x: Any) -> Any:
+            values = list(zip(variables + others, weights + [v.value for v in others], strict=True))
+            with keras.StatelessScope(state_mapping=values):
+                for layer in stack:
+                    x = layer(x)
+            return ops.mean(x**2)
+
+        slope, weights = jax.jit(jax.value_and_grad(loss, (0, 1))), [v.value for v in variables]
+        return lambda: jax.block_until_ready(slope(weights, x))
+
+    return {"ON-LSTM": run("ON-LSTM"), "LSTM": run("LSTM"), "products": products(x, sizes)}
+
+
+def products(x: np.ndarray, sizes: tuple[int, ...]) -> Callable[[], Any]:
+    """The products of such layers of ON-LSTM, forward and backward."""
+    import jax
+    import jax.numpy as jnp
+
+    rng = np.random.default_rng(0)
+    shapes = [(a, b, 4 * b + 2 * b // CHUNK) for a, b in pairwise(sizes)]
+    weights = [[rng.normal(size=(n, width)).astype("float32") / n for n in (a, b)] for a, b, width in shapes]
+
+    def both(x: Any, weights: Any) -> Any:
+        kept = []
+        for w, u in weights:  # x and all states are (T, B, units)
+            zx = (x.reshape(-1, x.shape[-1]) @ w).reshape(STEPS, ROWS, -1)
+
+            def step(h: Any, z: Any, u: Any = u) -> tuple[Any, Any]:
+                h = (z + h @ u)[:, : u.shape[0]]
+                return h, h
+
+            _, h = jax.lax.scan(step, jnp.zeros((ROWS, u.shape[0])), zx)
+            kept.append((x, h))
+            x = h
+        found, dh = [], x
+        for (x, h), (w, u) in zip(reversed(kept), reversed(weights), strict=True):
+
+            def back(dh: Any, dy: Any, u: Any = u) -> tuple[Any, Any]:
+                dz = jnp.pad(dh + dy, ((0, 0), (0, u.shape[1] - u.shape[0])))
+                return dz @ u.T, dz
+
+            _, dz = jax.lax.scan(back, jnp.zeros_like(h[0]), dh, reverse=True)
+            dz = dz.reshape(-1, u.shape[1])
+            found += [x.reshape(-1, x.shape[-1]).T @ dz, h.reshape(-1, u.shape[0]).T @ dz]
+            dh = (dz @ w.T).reshape(x.shape)
+        return found, dh
+
+    compiled, x = jax.jit(both), np.ascontiguousarray(x.swapaxes(0, 1))
+    return lambda: jax.block_until_ready(compiled(x, weights))
+
+
+def of_torch(x: np.ndarray, sizes: tuple[int, ...]) -> Runs:
+    import torch
+
+    tensor = torch.tensor(x).requires_grad_()
+
+    def run(forward: Callable[[Any], Any], weights: list[Any]) -> Callable[[], Any]:
+        return lambda: torch.autograd.grad(forward(tensor).square().mean(), [tensor, *weights])
+
+    def through(stack: list[Callable[[Any], Any]]) -> Callable[[Any], Any]:
+        def forward(x: Any) -> Any:
+            for layer in stack:
+                x = layer(x)
+            return x
+
+        return forward
+
+    ours = layers("ON-LSTM", sizes)
+    fused = [torch.nn.LSTM(a, b, batch_first=True) for a, b in pairwise(sizes)]
+    first = [lambda x, layer=layer: layer(x)[0] for layer in fused]
+    plain, weights = plain_layers(sizes)
+    return {
+        "ON-LSTM": run(through(ours), [v.value for layer in ours for v in layer.trainable_variables]),
+        "LSTM": run(through(first), [w for layer in fused for w in layer.parameters()]),
+        "plain": run(through(plain), weights),
+    }
+
+
+def plain_layers(sizes: tuple[int, ...]) -> tuple[list[Callable[[Any], Any]], list[Any]]:
+    """The equations of Shen et al. (2019), step by step, and all weights."""
+    import torch
+    from torch.nn.functional import linear
+
+    def layer(inputs: int, units: int) -> tuple[Callable[[Any], Any], list[Any]]:
+        n = units // CHUNK
+        bound = units**-0.5
+        w, u, b = (
+            torch.empty(shape).uniform_(-bound, bound).requires_grad_()
+            for shape in ((4 * units + 2 * n, inputs), (4 * units + 2 * n, units), (4 * units + 2 * n,))
+        )
+
+        def forward(x: Any) -> Any:
+            h, c, found = x.new_zeros(len(x), units), x.new_zeros(len(x), n, CHUNK), []
+            for x_t in x.unbind(1):
+                z_i, z_f, *gates = (linear(x_t, w, b) + linear(h, u)).split([n, n, *[units] * 4], -1)
+                i_master = (1 - z_i.softmax(-1).cumsum(-1))[..., None]
+                f_master = z_f.softmax(-1).cumsum(-1)[..., None]
+                o, c_hat, i, f = (gate.reshape(-1, n, CHUNK) for gate in gates)
+                both = i_master * f_master
+                f = f.sigmoid() * both + f_master - both
+                i = i.sigmoid() * both + i_master - both
+                c = f * c + i * c_hat.tanh()
+                h = (o.sigmoid() * c.tanh()).reshape(-1, units)
+                found.append(h)
+            return torch.stack(found, 1)
+
+        return forward, [w, u, b]
+
+    pairs = [layer(a, b) for a, b in pairwise(sizes)]
+    return [forward for forward, _ in pairs], [w for _, weights in pairs for w in weights]
+
+
+def show(rows: list[dict[str, Any]], backend: str) -> None:
+    """A line a size and variant."""
+    title = f"three layers on {backend}, forward and backward, of {ROWS} × {STEPS} tokens"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for column in ("size", "variant", "ms", "of the LSTM's time", "tokens/s", "GFLOP/s"):
+        table.add_column(column, justify="left" if column in ("size", "variant") else "right")
+    for row in rows:
+        figures = f"{row['milliseconds']:.0f}", f"{row['ratio']:.2f}", f"{row['tokens_per_second']:,.0f}"
+        table.add_row(row["size"], row["variant"], *figures, f"{row['gflop_per_second']:.1f}")
+    Console(width=100, highlight=False).print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(cyclopts.run(main))
