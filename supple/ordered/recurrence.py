@@ -80,6 +80,7 @@ def backward(advance: Callable[..., Any], kept: Any, gradient: Any) -> tuple[Any
     z, h, c, u, h0, c0, *mask = kept
     by_h, by_c_last, by_d = gradient
     h_before, c_before = (ops.concatenate([x0[None], x[:-1]]) for x0, x in ((h0, h), (c0, c)))
+    u_t = ops.transpose(u)  # before the loop: in it, each of T products would be of the turned matrix
 
     def body(state: Any, x: Any) -> tuple[Any, Any]:
         dh, dc = state
@@ -90,7 +91,7 @@ def backward(advance: Callable[..., Any], kept: Any, gradient: Any) -> tuple[Any
             return sum(ops.sum(y * dy) for y, dy in zip(advance(z, h, c, *mask), given, strict=True)), None
 
         (dz, dh, dc), _ = gradients(score, (z, h, c))
-        return (dh + dz @ ops.transpose(u), dc), dz
+        return (dh + dz @ u_t, dc), dz
 
     start = ops.zeros_like(h0), by_c_last
     (dh0, dc0), dz = scan(body, start, (by_h, by_d, z, h_before, c_before, *mask), reverse=True)
