@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from supple.ordered.recipes import Recipe
@@ -20,9 +21,9 @@ class LSTM(keras.layers.LSTM):
     The level of a step is 1 - the mean of its forget gate: how much it erases.
     """
 
-    def __init__(self, units: int, weight_drop: float, **options: Any) -> None:
+    def __init__(self, units: int, weight_drop: float, seed: int | None = None, **options: Any) -> None:
         super().__init__(units, return_sequences=True, return_state=True, **options)
-        self.weight_drop = keras.layers.Dropout(weight_drop)
+        self.weight_drop = keras.layers.Dropout(weight_drop, seed=seed)
 
     def call(self, sequences: Any, initial_state: Any, mask: Any = None, training: bool = False) -> Any:
         kernel, recurrent, bias = self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias
@@ -36,10 +37,10 @@ class LSTM(keras.layers.LSTM):
         return y, 1 - ops.mean(f, -1), h, c
 
 
-def recurrent(recipe: Recipe, units: int, name: str) -> keras.Layer:
+def recurrent(recipe: Recipe, units: int, seed: int, name: str) -> keras.Layer:
     """A recurrent layer that gives outputs (B, T, units), levels (B, T), h and c."""
     if recipe.layer == "lstm":
-        return LSTM(units, recipe.weight_drop, name=name)
+        return LSTM(units, recipe.weight_drop, seed, name=name)
     from supple.ordered.layer import ONLSTM
 
     return ONLSTM(
@@ -50,6 +51,7 @@ def recurrent(recipe: Recipe, units: int, name: str) -> keras.Layer:
         return_levels=True,
         return_state=True,
         recurrent_dropout=recipe.weight_drop,
+        seed=seed,
         name=name,
     )
 
@@ -73,12 +75,20 @@ class Network(keras.Model):
         )
         self.bias = self.add_weight((words,), "zeros", name="bias")
         self.units = [recipe.hidden] * (recipe.layers - 1) + [recipe.embedding]
+        # Seeds that are given: without, on PyTorch, noise comes from a state that no checkpoint has.
+        seeds = iter(
+            np.random.default_rng(recipe.seed).integers(1 << 30, size=2 * recipe.layers + 2).tolist()
+        )
         self.recurrent = [
-            recurrent(recipe, units, f"layer_{number}") for number, units in enumerate(self.units, 1)
+            recurrent(recipe, units, next(seeds), f"layer_{number}")
+            for number, units in enumerate(self.units, 1)
         ]
         between = [recipe.hidden_dropout] * (recipe.layers - 1) + [recipe.output_dropout]
-        self.word_dropout = keras.layers.Dropout(recipe.embedding_dropout)
-        self.dropouts = [locked_dropout(rate) for rate in (recipe.input_dropout, *between)]
+        self.word_dropout = keras.layers.Dropout(recipe.embedding_dropout, seed=next(seeds))
+        self.dropouts = [
+            keras.layers.Dropout(rate, (None, 1, None), next(seeds))  # the same places at every step
+            for rate in (recipe.input_dropout, *between)
+        ]
         for layer, size in zip(self.recurrent, [recipe.embedding, *self.units], strict=False):
             layer.build((None, None, size))
         self.built = True
@@ -112,11 +122,6 @@ class Network(keras.Model):
         h, y = ops.reshape(hidden, (-1, hidden.shape[-1])), ops.reshape(targets, (-1,))
         chosen = ops.sum(h * ops.take(self.embedding, y, 0), -1) + ops.take(self.bias, y, 0)
         return ops.reshape(ops.logsumexp(self.logits(h), -1) - chosen, ops.shape(targets))
-
-
-def locked_dropout(rate: float) -> keras.layers.Dropout:
-    """Dropout (B, T, D) of the same places at every step (Gal & Ghahramani 2016)."""
-    return keras.layers.Dropout(rate, noise_shape=(None, 1, None))
 
 
 def activation_terms(reading: Reading) -> tuple[Any, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -23,6 +25,10 @@ def network() -> Network:
     return Network(SURE, WORDS)
 
 
+def value(x: Any) -> np.ndarray:
+    return numpy(ops.stop_gradient(x))
+
+
 def ids(rows: int, steps: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, WORDS, (rows, steps), dtype=np.int32)
 
@@ -33,10 +39,10 @@ def test_the_softmax_has_the_matrix_of_the_embedding(layer: str) -> None:
     of_words = [v for v in network.trainable_variables if WORDS in v.shape]
     assert [tuple(v.shape) for v in of_words] == [(WORDS, SURE.embedding), (WORDS,)]
     assert len(network.trainable_variables) == 2 + 3 * SURE.layers
-    hidden = np.eye(SURE.embedding, dtype=np.float32)
-    before = numpy(network.logits(hidden))
+    hidden = ops.eye(SURE.embedding)
+    before = value(network.logits(hidden))
     network.embedding.assign(2 * network.embedding)
-    np.testing.assert_allclose(numpy(network.logits(hidden)), 2 * before, rtol=1e-6)
+    np.testing.assert_allclose(value(network.logits(hidden)), 2 * before, rtol=1e-6)
 
 
 def test_layers_grow_and_shrink_again() -> None:
@@ -74,18 +80,18 @@ def test_reading_goes_on_from_the_state(layer: str) -> None:
     first = network(tokens[:, :3], network.zero_state(2))
     second = network(tokens[:, 3:], first.state)
     for index in range(SURE.layers):
-        levels = [numpy(ops.stop_gradient(part.levels[index])) for part in (first, second)]
-        expected = numpy(ops.stop_gradient(whole.levels[index]))
+        levels = [value(part.levels[index]) for part in (first, second)]
+        expected = value(whole.levels[index])
         np.testing.assert_allclose(np.concatenate(levels, 1), expected, atol=1e-6)
-    raw = [numpy(ops.stop_gradient(part.raw)) for part in (first, second)]
-    np.testing.assert_allclose(np.concatenate(raw, 1), numpy(ops.stop_gradient(whole.raw)), atol=1e-6)
+    raw = [value(part.raw) for part in (first, second)]
+    np.testing.assert_allclose(np.concatenate(raw, 1), value(whole.raw), atol=1e-6)
 
 
 def test_the_level_of_an_lstm_is_what_its_forget_gate_erases() -> None:
     rng = np.random.default_rng(0)
     layer, x = LSTM(5, 0.0), rng.normal(size=(2, 4, 3)).astype(np.float32)
     h, c = (rng.normal(size=(2, 5)).astype(np.float32) for _ in "hc")
-    y, d, *_ = (numpy(ops.stop_gradient(part)) for part in layer(x, initial_state=[h, c]))
+    y, d, *_ = (value(part) for part in layer(x, initial_state=[h, c]))
     kernel, recurrent, bias = (numpy(v) for v in layer.trainable_variables)
 
     def sigmoid(z: np.ndarray) -> np.ndarray:
@@ -106,20 +112,20 @@ def test_weight_drop_is_an_lstm_of_fewer_recurrent_weights() -> None:
     layer.weight_drop.call = lambda u, training: dropped.append(inner(u, training=training)) or dropped[-1]
     state = [np.ones((2, 6), np.float32)] * 2
     x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
-    y, other = (numpy(ops.stop_gradient(layer(x, initial_state=state, training=True)[0])) for _ in "12")
+    y, other = (value(layer(x, initial_state=state, training=True)[0]) for _ in "12")
     assert np.abs(y - other).max() > 1e-3
-    u = numpy(ops.stop_gradient(dropped[0]))
-    kernel, recurrent, bias = (numpy(ops.stop_gradient(v.value)) for v in layer.trainable_variables)
+    u = value(dropped[0])
+    kernel, recurrent, bias = (value(v.value) for v in layer.trainable_variables)
     gone = u == 0
     assert 40 < gone.sum() < 104  # of 144, four deviations from a half
     np.testing.assert_allclose(u[~gone], 2 * recurrent[~gone], rtol=1e-6)
     plain.build((2, 5, 3))
     plain.set_weights([kernel, u, bias])
-    np.testing.assert_allclose(y, numpy(ops.stop_gradient(plain(x, initial_state=state))), atol=1e-6)
+    np.testing.assert_allclose(y, value(plain(x, initial_state=state)), atol=1e-6)
 
 
 def test_what_an_onlstm_drops_are_recurrent_weights() -> None:
-    layer = recurrent(changed(SURE, {"layer": "onlstm", "weight_drop": 0.4}), 8, "layer")
+    layer = recurrent(changed(SURE, {"layer": "onlstm", "weight_drop": 0.4}), 8, 0, "layer")
     assert layer.recurrent_dropout == 0.4 and layer.dropout == 0
 
 
@@ -131,7 +137,7 @@ def test_dropout_takes_whole_words_and_the_same_places_at_every_step() -> None:
     network.dropouts[0].call = lambda x, training=None: seen.append(x) or inner(x, training=training)
     tokens = ids(4, 20)
     network(tokens, network.zero_state(4), training=True)
-    x = numpy(ops.stop_gradient(seen[-1]))
+    x = value(seen[-1])
     assert set(np.unique(x)) == {0.0, 2.0}
     for word in range(WORDS):
         assert len(np.unique(x[tokens == word])) == 1  # every place of the word, in every row
@@ -139,7 +145,7 @@ def test_dropout_takes_whole_words_and_the_same_places_at_every_step() -> None:
     locked = changed(SURE, {"input_dropout": 0.5, "output_dropout": 0.5})
     network = Network(locked, WORDS)
     reading = network(tokens, network.zero_state(4), training=True)
-    dropped, raw = (numpy(ops.stop_gradient(part)) for part in (reading.dropped, reading.raw))
+    dropped, raw = (value(part) for part in (reading.dropped, reading.raw))
     gone = dropped == 0
     assert (gone == gone[:, :1]).all() and 0.2 < gone[:, 0].mean() < 0.8
     np.testing.assert_allclose(dropped[~gone], 2 * raw[~gone], rtol=1e-5)
@@ -158,9 +164,9 @@ def test_penalties_are_mean_squares_of_outputs_and_of_their_change(network: Netw
 
 def test_a_pure_function_of_the_weights_leaves_the_network_alone(network: Network) -> None:
     weights = [numpy(v) for v in network.trainable_variables]
-    hidden = np.ones((1, SURE.embedding), np.float32)
+    hidden = ops.ones((1, SURE.embedding))
     pure = stateless(network, network.logits)
     other = [ops.convert_to_tensor(2 * w) for w in weights]
     found, _ = pure(other, [v.value for v in network.non_trainable_variables], hidden)
-    np.testing.assert_allclose(numpy(found), 2 * numpy(network.logits(hidden)), rtol=1e-5)
+    np.testing.assert_allclose(value(found), 2 * value(network.logits(hidden)), rtol=1e-5)
     assert all(np.array_equal(numpy(v), w) for v, w in zip(network.trainable_variables, weights, strict=True))

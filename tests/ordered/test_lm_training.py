@@ -56,6 +56,7 @@ def read(out: Path) -> tuple[dict, dict]:
     return arrays, numbers
 
 
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="steps that are not compiled take minutes")
 @pytest.mark.parametrize("layer", ["onlstm", pytest.param("lstm", marks=pytest.mark.slow)])
 def test_a_toy_language_is_learnt_to_its_entropy(layer: str, tmp_path: Path) -> None:
     """What follows from the line before is known only to who carries its state from line to line."""
