@@ -28,9 +28,10 @@ from supple import __version__
 from supple.cli.demo import SENTENCES
 from supple.errors import InputError
 from supple.runtime import Extractor
-from supple.runtime.folder import Config, find_model, read_config, read_vocabulary
+from supple.runtime.folder import Config, read_config, read_vocabulary
 from supple.runtime.session import OnnxSession
 from supple.runtime.text import pieces
+from supple.shipped import find_model
 
 HERE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("SUPPLE_DATA", HERE.parents[1] / "shared" / "data"))

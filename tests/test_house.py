@@ -25,14 +25,16 @@ ARROWS: dict[str | None, set[str]] = {  # as docs/architecture.md draws them
     "training": set(),
     "smooth": set(),
     "sampling": {"smooth"},
+    "ordered": {"smooth", "sampling", "training"},
     "extraction": {"runtime", "training", "smooth"},
-    "cli": {"runtime", "extraction"},
+    "cli": {"runtime", "extraction", "ordered"},
 }
 EXTRAS = {
     "runtime": ["prior"],
     "training": ["keras", "learn", "torch", "tensorflow"],
     "smooth": ["keras", "learn", "torch", "tensorflow"],
     "sampling": ["keras", "learn", "torch", "tensorflow"],
+    "ordered": ["keras", "learn", "torch", "tensorflow", "plot"],
     "extraction": ["prior", "keras", "learn"],
 }
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -108,7 +110,7 @@ def test_every_file_of_a_room_is_in_the_architecture() -> None:
     [
         ("supple", {"keras", "jax", "onnxruntime", "numpy"}),
         ("supple.runtime", {"keras", "jax"}),
-        ("supple.cli", {"keras", "jax", "supple.extraction"}),
+        ("supple.cli", {"keras", "jax", "supple.extraction", "supple.ordered"}),
         ("supple.extraction.convert", {"keras", "jax"}),  # `convert` and `evaluate` run without an extra
         ("supple.extraction.corpus", {"keras", "jax"}),
         ("supple.workers", {"keras", "jax"}),  # a worker starts in a moment

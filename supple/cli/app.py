@@ -15,6 +15,7 @@ from supple.cli.demo import demo
 from supple.cli.evaluate import evaluate
 from supple.cli.extract import extract
 from supple.cli.lm import lm
+from supple.cli.parse import parse
 from supple.cli.relabel import relabel
 from supple.cli.train import train
 from supple.errors import InputError
@@ -29,7 +30,7 @@ app = App(
     print_error=False,
     suppress_keyboard_interrupt=False,
 )
-for command in (extract, demo, evaluate, convert, train, relabel):
+for command in (extract, demo, evaluate, convert, train, relabel, parse):
     app.command(command)
 app.command(lm)
 

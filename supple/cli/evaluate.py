@@ -37,7 +37,7 @@ def evaluate(
     """
     from supple.extraction.corpus import read_examples
     from supple.extraction.schema import read_schema
-    from supple.runtime.extractor import find_model
+    from supple.shipped import find_model
 
     extractor = load(model, threads)
     examples = list(read_examples(data, read_schema(find_model(model) / "schema.json")))

@@ -1,4 +1,4 @@
-"""Modules of training, which needs the extra `learn`."""
+"""Modules of what needs the extra `learn`."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def learn(name: str, room: str = "extraction") -> ModuleType:
         if (error.name or "").startswith("supple"):
             raise
         raise InputError(
-            f"Training needs the extra: pip install 'supple[learn]' ({error.name} is missing)"
+            f"This needs the extra: pip install 'supple[learn]' ({error.name} is missing)"
         ) from None

@@ -1,7 +1,8 @@
-"""`supple lm`: language models of ON-LSTM, trained, measured, and let write."""
+"""`supple lm`: language models of ON-LSTM, trained, measured, let write, and their trees scored."""
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,9 +10,10 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
+from supple.cli.bad_lines import BadLines
 from supple.cli.learn import learn
 
-lm = App(name="lm", help="Train a language model of ON-LSTM, measure it, let it write.")
+lm = App(name="lm", help="Train a language model of ON-LSTM, measure it, let it write, score its trees.")
 
 
 @lm.command
@@ -52,7 +54,7 @@ def evaluate(
     text: Path,
     /,
     *,
-    model: Path,
+    model: str,
     rows: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
     as_json: Annotated[bool, Parameter(name="--json")] = False,
 ) -> None:
@@ -60,7 +62,7 @@ def evaluate(
 
     Args:
         text: File, one sentence a line.
-        model: Folder of a language model.
+        model: Name of a language model in the package, or the folder of one.
         rows: Parts of the text read at once, each with nothing before it: many are faster, 1 is exact.
         as_json: Print JSON.
     """
@@ -80,7 +82,7 @@ def evaluate(
 @lm.command
 def generate(
     *,
-    model: Path,
+    model: str,
     prompt: Annotated[str, Parameter(allow_leading_hyphen=True)] = "",
     tokens: Annotated[int, Parameter(validator=Number(gte=1))] = 100,
     temperature: float = 1.0,
@@ -90,7 +92,7 @@ def generate(
     """Write what may follow a prompt.
 
     Args:
-        model: Folder of a language model.
+        model: Name of a language model in the package, or the folder of one.
         prompt: Text to go on from; a new line without it.
         tokens: How many to write.
         temperature: Below 1 the probable becomes more so, above 1 less.
@@ -100,3 +102,33 @@ def generate(
     loaded = learn("language_model", "ordered").LanguageModel.load(model)
     words = loaded.generate(prompt, tokens, temperature=temperature, top_k=top_k, seed=seed)
     print(loaded.vocabulary.join(words))
+
+
+@lm.command
+def score(
+    treebank: Path,
+    /,
+    *,
+    model: str,
+    shortest: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+    longest: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    skip_bad: bool = False,
+) -> None:
+    """Compare the trees that a model finds with those of a treebank: unlabelled F1, with baselines beside it.
+
+    Args:
+        treebank: A file of trees, or a folder or .zip of files *.mrg, *.tree or parsed: Penn or Sinica.
+        model: Name of a language model in the package, or the folder of one.
+        shortest: Leave out sentences of fewer words.
+        longest: Leave out sentences of more words; 10 for WSJ10.
+        skip_bad: Report broken trees and go on instead of stopping at the first.
+    """
+    from rich.console import Console
+
+    parsing, scoring = learn("parsing", "ordered"), learn("scoring", "ordered")
+    bad = BadLines(skip_bad)
+    sentences = list(learn("treebank", "ordered").read_treebank(treebank, bad))
+    bad.conclude(len(sentences))
+    loaded = learn("language_model", "ordered").LanguageModel.load(model)
+    scores = parsing.score_model(loaded, sentences, shortest, longest or math.inf)
+    Console(highlight=False).print(scoring.score_table(scores))

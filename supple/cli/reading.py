@@ -10,8 +10,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from supple.errors import InputError
-from supple.extraction.records import OnBad, decode, parse, shown, to_utf8
+from supple.errors import InputError, OnBad
+from supple.extraction.records import decode, parse, shown, to_utf8
 
 Advance = Callable[[int], object]
 

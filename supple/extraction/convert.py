@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
-from supple.errors import InputError
+from supple.errors import InputError, OnBad, stop
 from supple.extraction.corpus import TypedFact, field, row_facts
-from supple.extraction.records import FilePath, OnBad, is_names, placed, records, shown, stop
+from supple.extraction.records import FilePath, is_names, placed, records, shown
 from supple.extraction.schema import Relation, Schema
 
 Kind = Literal["auto", "rows", "doccano", "label-studio"]

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from supple.errors import InputError
-from supple.extraction.records import FilePath, OnBad, is_names, placed, records, shown, stop
+from supple.errors import InputError, OnBad, stop
+from supple.extraction.records import FilePath, is_names, placed, records, shown
 from supple.extraction.schema import Schema, slot_predicate, suggest
 
 

@@ -5,21 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from supple.errors import InputError
+from supple.errors import InputError, OnBad, stop
 
 FilePath = str | os.PathLike[str]
-OnBad = Callable[[InputError], object]
 DECODER = json.JSONDecoder(strict=False)  # texts may hold raw tabs and other control characters
-
-
-def stop(error: InputError) -> NoReturn:
-    """What happens to bad input unless the caller has a better idea."""
-    raise error
 
 
 def records(path: FilePath, on_bad: OnBad = stop) -> Iterator[tuple[int, Any]]:

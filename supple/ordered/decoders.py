@@ -98,4 +98,4 @@ def published_chance(start: int, end: int, n: int) -> float:
     return 3 / ((length + 1) * (length + 2)) if start > 0 else 1 / (length + 1)
 
 
-DECODERS: dict[str, Callable[[list[float]], Tree]] = {"unbiased": unbiased, "published": published}
+DECODERS: dict[Decoder, Callable[[list[float]], Tree]] = {"unbiased": unbiased, "published": published}

@@ -20,6 +20,7 @@ from supple.ordered.lm_network import Network, stateless
 from supple.ordered.lm_steps import compiled, score_step
 from supple.ordered.recipes import Recipe, changed
 from supple.sampling.relaxed import gumbel_max
+from supple.shipped import find_model
 
 FORMAT = 1
 LONGEST = 1000  # words of a sentence whose levels are asked for
@@ -117,13 +118,18 @@ class LanguageModel:
         layer = (self.recipe.layers + 1) // 2 if layer is None else layer
         if not 1 <= layer <= self.recipe.layers:
             raise InputError(f"layer = {layer} should be from 1 to {self.recipe.layers}")
+        return [levels[layer - 1] for levels in self.all_levels(sentences)]
+
+    def all_levels(self, sentences: Sequence[str | Sequence[str]]) -> list[np.ndarray]:
+        """The same of every layer (layers, words)."""
         rows = [self.checked(sentence, number) for number, sentence in enumerate(sentences, 1)]
         found: list[np.ndarray] = [np.empty(0)] * len(rows)
         weights, others, state = self.weights, self.others, self.network.zero_state(ROWS)
         for places, tokens in padded(rows):
-            levels = self.levels_step(weights, others, tokens, state)[layer - 1]
-            for place, row in zip(places, ops.convert_to_numpy(levels), strict=False):
-                found[place] = row[1 : len(rows[place])]
+            layers = self.levels_step(weights, others, tokens, state)
+            levels = np.stack([ops.convert_to_numpy(row) for row in layers], 1)  # (ROWS, layers, time)
+            for place, row in zip(places, levels, strict=False):
+                found[place] = row[:, 1 : len(rows[place])]
         return found
 
     def checked(self, sentence: str | Sequence[str], number: int) -> np.ndarray:
@@ -170,9 +176,12 @@ class LanguageModel:
         save_arrays(folder / "weights.npz", arrays)
 
     @classmethod
-    def load(cls, folder: FilePath) -> LanguageModel:
-        """Read what `save` wrote; InputError says which file is missing, broken or of something else."""
-        folder = Path(folder)
+    def load(cls, name_or_dir: FilePath) -> LanguageModel:
+        """The model that ships under this name, or the one that `save` wrote to this folder.
+
+        InputError says which file is missing, broken or of something else.
+        """
+        folder = find_model(name_or_dir, "lm")
         config = read_json(folder / "config.json", dict)
         if config.get("kind") != "language model" or config.get("format") != FORMAT:
             found = f"kind {config.get('kind')!r} and format {config.get('format')!r}"

@@ -72,7 +72,9 @@ class Picture:
         try:
             from matplotlib.figure import Figure
         except ImportError:
-            raise InputError("needs matplotlib: pip install matplotlib, or save as .svg", path=path) from None
+            raise InputError(
+                "needs matplotlib: pip install 'supple[plot]', or save as .svg", path=path
+            ) from None
         figure = Figure((self.width / 100, self.height / 100), dpi=200)
         self.plot(figure.add_axes((0, 0, 1, 1)))
         figure.savefig(path)
@@ -122,6 +124,14 @@ def tree_picture(tree: Tree, words: Sequence[str]) -> Picture:
     check(tree, words)
     texts = [printable(word) for word in words]
     middles, width = columns([cell_len(text) for text in texts])
+    lines, bottom = branches(tree, middles)
+    base = bottom + SIZE + 2
+    shown = [(x, base, text, "black") for x, text in zip(middles, texts, strict=True)]
+    return Picture(width, base + CELL, lines, [], shown)
+
+
+def branches(tree: Tree, middles: Sequence[float]) -> tuple[list[list[Point]], float]:
+    """The lines of a tree whose words have these middles, and the height at which they reach the words."""
     lines: list[list[Point]] = []
 
     def node(parts: list[Point]) -> Point:
@@ -130,14 +140,11 @@ def tree_picture(tree: Tree, words: Sequence[str]) -> Picture:
         return x, height
 
     _, top = fold(tree, lambda place: (middles[place], 0.0), node)
-    lines = [[(x, CELL + ROW * (top - height)) for x, height in line] for line in lines]
-    base = CELL + ROW * top + SIZE + 2
-    shown = [(x, base, text, "black") for x, text in zip(middles, texts, strict=True)]
-    return Picture(width, base + CELL, lines, [], shown)
+    return [[(x, CELL + ROW * (top - height)) for x, height in line] for line in lines], CELL + ROW * top
 
 
-def level_picture(levels: Mapping[str, Any], words: Sequence[str]) -> Picture:
-    """A heat map: a row of boxes for each name's levels (words,), above the words.
+def level_picture(levels: Mapping[str, Any], words: Sequence[str], tree: Tree | None = None) -> Picture:
+    """A heat map: a row of boxes for each name's levels (words,), above the words, below the tree if given.
 
     Colours go from the lowest level of a row to its highest, as decoders see no more than their order.
     ValueError where a word has not one level, a number.
@@ -150,18 +157,21 @@ def level_picture(levels: Mapping[str, Any], words: Sequence[str]) -> Picture:
     texts = [printable(text) for text in ("", *words)]
     cells = [max(map(cell_len, rows)), *(max(cell_len(text), len("0.000")) for text in texts[1:])]
     (head, *middles), width = columns(cells)
+    if tree is not None:
+        check(tree, words)
+    lines, top = ([], CELL) if tree is None else branches(tree, middles)
     boxes: list[Box] = []
     shown: list[Text] = []
     for place, (name, row) in enumerate(rows.items()):
-        y = CELL + ROW * place
+        y = top + ROW * place
         shown.append((head, y + 0.7 * ROW, printable(name), "black"))
         for x, n, level in zip(middles, cells[1:], row.tolist(), strict=True):
             share = (level - row.min()) / (np.ptp(row) or 1.0)
             boxes.append((x - CELL * (n + 2) / 2, y, CELL * (n + 2), ROW, colour(share)))
             shown.append((x, y + 0.7 * ROW, f"{level:.3f}", "white" if share > 0.5 else "black"))
-    base = CELL + ROW * len(rows) + SIZE + 2
+    base = top + ROW * len(rows) + SIZE + 2
     shown += [(x, base, text, "black") for x, text in zip(middles, texts[1:], strict=True)]
-    return Picture(width, base + CELL, [], boxes, shown)
+    return Picture(width, base + CELL, lines, boxes, shown)
 
 
 def tree_text(tree: Tree, words: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from supple.errors import InputError
 from supple.ordered.decoders import published_chance, unbiased_chance
 from supple.ordered.treebank import Sentence
 from supple.ordered.trees import Span, Tree, balanced, left_branching, right_branching, size, spans
@@ -62,12 +63,12 @@ def score_parsers(
 
     Only sentences of `shortest` to `longest` words count: 1 to 10 in WSJ10. As published for English, those
     of one or two words count as 1, though nothing can be wrong with them; known figures of Sinica are of two
-    words and more. ValueError where trees do not fit sentences, or no sentence is of such a length.
+    words and more. InputError if no sentence is so long, ValueError where trees do not fit sentences.
     """
     places = [i for i, sentence in enumerate(sentences) if shortest <= len(sentence.words) <= longest]
     kept = [sentences[i] for i in places]
     if not kept:
-        raise ValueError(f"none of {len(sentences)} sentences has {shortest} to {longest} words")
+        raise InputError(f"no sentence has {shortest} to {longest} words; allow other lengths")
     scores = {}
     for name, branching in BRANCHING.items():
         scores[name] = score(kept, [in_tree(s, branching(range(len(s.words)))) for s in kept])

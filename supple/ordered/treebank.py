@@ -12,15 +12,14 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
-from supple.errors import InputError
+from supple.errors import InputError, OnBad, stop
 from supple.ordered.trees import Span, Tree
 
-OnBad = Callable[[InputError], object]
 FILES = (".mrg", ".tree", "parsed")  # how names of treebank files end
 
 TAGS = re.compile(  # the 36 of words
@@ -43,11 +42,6 @@ class Sentence(NamedTuple):
     words: list[str]
     tree: Tree
     labels: dict[Span, list[str]]
-
-
-def stop(error: InputError) -> NoReturn:
-    """What happens to bad input unless the caller has a better idea."""
-    raise error
 
 
 def read_treebank(path: str | os.PathLike[str], on_bad: OnBad = stop) -> Iterator[Sentence]:

@@ -13,11 +13,12 @@ import numpy as np
 
 from supple.errors import InputError
 from supple.runtime.decode import Facts, decode
-from supple.runtime.folder import Config, find_model, read_config, read_mirrors, read_prior, read_vocabulary
+from supple.runtime.folder import Config, read_config, read_mirrors, read_prior, read_vocabulary
 from supple.runtime.prior import Prior, object_prior, subject_prior
 from supple.runtime.session import OnnxSession, Session
 from supple.runtime.text import Vocabulary, padded, pieces
 from supple.runtime.triple import Span, Triple
+from supple.shipped import find_model
 
 _BATCHES_AHEAD = 64
 _TEXT_COST = 16  # characters that a text counts as besides its own: even empty ones take memory

@@ -1,10 +1,8 @@
-"""A model folder on disk: where it is and what its JSON files say, checked."""
+"""A model folder on disk: what its JSON files say, checked."""
 
 from __future__ import annotations
 
 import json
-import os
-from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,18 +26,6 @@ class Config(NamedTuple):
     thresholds: Thresholds
     calibration: Calibration
     lengths: list[int]
-
-
-def find_model(name_or_dir: str | os.PathLike[str]) -> Path:
-    """The folder of a model that ships with Supple, by name, or the folder given; InputError without one."""
-    shipped = Path(str(resources.files("supple"))) / "models"
-    names = sorted(path.parent.name for path in shipped.glob("*/config.json"))
-    if name_or_dir in names:
-        return shipped / name_or_dir
-    if Path(name_or_dir).is_dir():
-        return Path(name_or_dir)
-    known = ", ".join(names) or "none"
-    raise InputError(f"no model {os.fspath(name_or_dir)!r}; give the folder of a model, or one of: {known}")
 
 
 def read_json(path: Path, kind: type) -> Any:

@@ -65,7 +65,7 @@ def test_without_the_extra_training_says_what_to_install(
     monkeypatch.setattr(sys, "meta_path", [NoKeras(), *sys.meta_path])
     done = supple("train", "--train", "a", "--dev", "d", "--schema", "s", "--out", "o")
     mend = "pip install 'supple[learn]' (keras is missing)"
-    assert done == (2, "", f"supple: Training needs the extra: {mend}\n")
+    assert done == (2, "", f"supple: This needs the extra: {mend}\n")
 
 
 class NoKeras:

@@ -82,8 +82,9 @@ def test_an_interrupted_training_says_how_to_go_on(supple: Callable, monkeypatch
             "none: cannot be read (No such file or directory); ",
         ),
         (["train", "a", "--valid", "a", "--out", "o", "--config", "none"], "none: cannot be read as TOML"),
-        (["evaluate", "a", "--model", "none"], "none/config.json: this file of the model is missing"),
-        (["generate", "--model", "none"], "none/config.json: this file of the model is missing"),
+        (["evaluate", "a", "--model", "none"], "no model 'none'; give the folder of a model, "),
+        (["generate", "--model", "none"], "no model 'none'; give the folder of a model, "),
+        (["score", "bank", "--model", "m"], "bank: cannot be read (No such file or directory)"),
         (["generate", "--model", "none", "--tokens", "0"], 'Invalid value "0" for --tokens'),
     ],
 )

@@ -180,6 +180,18 @@ def test_a_saved_model_is_the_same_but_for_half_precision(model: LanguageModel, 
     ]
 
 
+def test_a_model_that_ships_is_found_by_its_name(
+    onlstm: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supple.shipped.resources.files", lambda package: tmp_path)
+    with pytest.raises(InputError, match="no model 'en'; give the folder of a model, as none ships with th"):
+        LanguageModel.load("en")
+    onlstm.save(tmp_path / "models" / "lm" / "en")
+    assert LanguageModel.load("en").vocabulary.words == WORDS
+    with pytest.raises(InputError, match="no model 'zh'; give the folder of a model, or one of: en"):
+        LanguageModel.load("zh")
+
+
 def spoil(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
     def spoiled(folder: Path) -> None:
         content = change(json.loads((folder / name).read_text("utf-8")))

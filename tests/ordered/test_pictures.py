@@ -104,6 +104,21 @@ def test_a_heat_map_of_levels() -> None:
     assert len(elements(picture, "rect")) == 1 + 8  # the ground is white
 
 
+def test_a_tree_stands_on_its_heat_map() -> None:
+    """The same map, lower by the tree, whose lines end at the middles of the words' boxes."""
+    levels = {"layer 2": [0.1, 0.9, 0.5, 0.3]}
+    alone, both = level_picture(levels, WORDS), level_picture(levels, WORDS, TREE)
+    lower = both.height - alone.height
+    assert lower > 0 and both.width == alone.width and alone.lines == []
+    assert both.boxes == [(x, y + lower, *rest) for x, y, *rest in alone.boxes]
+    assert both.texts == [(x, y + lower, *rest) for x, y, *rest in alone.texts]
+    tops, bottoms = [line[0] for line in both.lines], [line[-1] for line in both.lines]
+    leaves = [end for end in bottoms if end not in tops]
+    assert sorted(leaves) == [(x, both.boxes[0][1]) for x, _, _, _ in both.texts[-4:]]
+    with pytest.raises(ValueError, match="4 words need a tree of as many leaves"):
+        level_picture(levels, WORDS, (0, 1))
+
+
 @pytest.mark.parametrize(
     ("levels", "words", "problem"),
     [
@@ -156,6 +171,6 @@ def test_without_matplotlib_svg_is_left(tmp_path: Path, monkeypatch: pytest.Monk
     picture = tree_picture(TREE, WORDS)
     picture.save(tmp_path / "tree.svg")
     with pytest.raises(
-        InputError, match=r"tree\.png: needs matplotlib: pip install matplotlib, or save as \.svg"
+        InputError, match=r"tree\.png: needs matplotlib: pip install 'supple\[plot\]', or save as \.svg"
     ):
         picture.save(tmp_path / "tree.png")

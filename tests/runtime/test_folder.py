@@ -109,7 +109,7 @@ def test_a_prior_that_is_none(tmp_path: Path, content: str) -> None:
 def test_an_unknown_name_lists_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnx")
     toy_model.write(tmp_path / "models" / "zh")
-    monkeypatch.setattr("supple.runtime.folder.resources.files", lambda package: tmp_path)
+    monkeypatch.setattr("supple.shipped.resources.files", lambda package: tmp_path)
     with pytest.raises(InputError, match="no model 'en'; give the folder of a model, or one of: zh"):
         Extractor.load("en")
 
@@ -119,7 +119,7 @@ def test_a_model_that_ships_with_the_package_is_found_by_name(
 ) -> None:
     pytest.importorskip("onnx")
     toy_model.write(tmp_path / "models" / "toy")
-    monkeypatch.setattr("supple.runtime.folder.resources.files", lambda package: tmp_path)
+    monkeypatch.setattr("supple.shipped.resources.files", lambda package: tmp_path)
     assert Extractor.load("toy").config.name == "toy"
 
 
