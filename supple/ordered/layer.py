@@ -7,9 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from supple.ordered.recurrence import flat, recurrence, step
-
-MASTER_INPUTS = "symmetric", "paper"
+from supple.ordered.recurrence import MASTER_INPUTS, flat, recurrence, step
 
 register = keras.saving.register_keras_serializable("supple")
 
@@ -32,7 +30,8 @@ class ONLSTMCell(keras.layers.Layer):
             raise ValueError(f"{problem}: give a chunk_size that divides units, both at least 1")
         if master_input not in MASTER_INPUTS:
             raise ValueError(f"master_input = {master_input!r} should be one of {', '.join(MASTER_INPUTS)}")
-        self.units, self.chunk_size, self.master_input, self.hard = units, chunk_size, master_input, hard
+        self.units, self.chunk_size = units, chunk_size
+        self.form: dict[str, Any] = {"master_input": master_input, "hard": hard}
         self.state_size = [units, units]
         self.output_size = units
 
@@ -45,12 +44,12 @@ class ONLSTMCell(keras.layers.Layer):
     def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
         h, c = states
         z = inputs @ self.kernel + h @ self.recurrent_kernel + self.bias
-        h, c, _ = step(z, h, c, master_input=self.master_input, hard=self.hard)
+        h, c, _ = step(z, h, c, **self.form)
         return h, [h, ops.cast(c, self.compute_dtype)]
 
     def get_config(self) -> dict[str, Any]:
-        names = "units", "chunk_size", "master_input", "hard"
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        sizes = {"units": self.units, "chunk_size": self.chunk_size}
+        return {**super().get_config(), **sizes, **self.form}
 
 
 @register
@@ -126,7 +125,7 @@ class ONLSTM(keras.layers.RNN):
         # Flat: XLA's gradient of a product of three dimensions is slower.
         zx = ops.reshape(flat(x) @ self.cell.kernel + self.cell.bias, (*ops.shape(x)[:2], u.shape[1]))
         masks = [] if mask is None else [self.in_order(ops.cast(mask, "bool"))[..., None]]
-        outputs, c, levels = recurrence(self.cell.master_input, self.cell.hard)(zx, u, h, c, *masks)
+        outputs, c, levels = recurrence(zx, u, h, c, *masks, **self.cell.form)
         h = outputs[-1]
         if self.stateful:
             for variable, value in zip(self.states, (h, c), strict=True):
@@ -165,20 +164,13 @@ class ONLSTM(keras.layers.RNN):
         outputs, *states = shape if self.return_state else [shape]
         return outputs, tuple(sequences_shape[:2]), *states
 
-    def compute_mask(self, inputs: Any, mask: Any) -> Any:
-        found = super().compute_mask(inputs, mask)
-        if not self.return_levels:
-            return found
-        outputs, *states = found if self.return_state else [found]
-        return [outputs, keras.tree.flatten(mask)[0], *states]
-
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         cell = config.pop("cell")["config"]
         del config["unroll"]
-        names = "units", "chunk_size", "master_input", "hard"
-        ours = "return_levels", "dropout", "recurrent_dropout", "seed"
-        return {**config, **{n: cell[n] for n in names}, **{n: getattr(self, n) for n in ours}}
+        of_cell = {name: cell[name] for name in ("units", "chunk_size", "master_input", "hard")}
+        names = "return_levels", "dropout", "recurrent_dropout", "seed"
+        return {**config, **of_cell, **{name: getattr(self, name) for name in names}}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> ONLSTM:

@@ -7,7 +7,8 @@ its columns in the order master input, master forget (n each), output, cell, inp
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
+from itertools import product
 from typing import Any
 
 import keras
@@ -18,6 +19,8 @@ from supple.sampling.autodiff import gradients
 from supple.sampling.relaxed import straight_through
 from supple.smooth.functions import tanh
 from supple.smooth.numbers import widened
+
+MASTER_INPUTS = "symmetric", "paper"
 
 
 def step(
@@ -88,7 +91,8 @@ def backward(advance: Callable[..., Any], kept: Any, gradient: Any) -> tuple[Any
         given = dh + by_h, dc, by_d
 
         def score(z: Any, h: Any, c: Any) -> tuple[Any, None]:
-            return sum(ops.sum(y * dy) for y, dy in zip(advance(z, h, c, *mask), given, strict=True)), None
+            values = advance(z, h, c, *mask)
+            return sum(ops.cast(ops.sum(y * dy), c.dtype) for y, dy in zip(values, given, strict=True)), None
 
         (dz, dh, dc), _ = gradients(score, (z, h, c))
         return (dh + dz @ u_t, dc), dz
@@ -103,15 +107,15 @@ def flat(x: Any) -> Any:
     return ops.reshape(x, (-1, x.shape[-1]))
 
 
-@cache
-def recurrence(master_input: str, hard: bool) -> Callable[..., Any]:
-    """A function of W x + b (T, B, 4D + 2n), U (D, 4D + 2n), h₀, c₀ (B, D) and perhaps a mask (T, B, 1).
+def recurrence(
+    zx: Any, u: Any, h0: Any, c0: Any, *mask: Any, master_input: str = "symmetric", hard: bool = False
+) -> tuple[Any, Any, Any]:
+    """Every h (T, B, D), the last c (B, D) and the levels (T, B).
 
-    It gives every h (T, B, D), the last c (B, D) and the levels (T, B), and can be differentiated: twice on
-    JAX; once elsewhere, where a second time is an error.
+    Of W x + b (T, B, 4D + 2n), U (D, 4D + 2n), h₀ and c₀ (B, D), where c₀ is in float32 at least, and perhaps
+    a mask (T, B, 1). Can be differentiated: twice on JAX; once elsewhere, where a second time is an error.
     """
-    advance = partial(step, master_input=master_input, hard=hard)
-    return differentiable(partial(forward, advance), partial(backward, advance))
+    return RECURRENCES[master_input, hard](zx, u, h0, c0, *mask)
 
 
 # What each backend has a way of its own for: gradients that one writes, and loops.
@@ -172,3 +176,11 @@ else:
                 return backward(ctx.saved_tensors, dy)
 
         return Recurrence.apply
+
+
+def made(master_input: str, hard: bool) -> Callable[..., Any]:
+    advance = partial(step, master_input=master_input, hard=hard)
+    return differentiable(partial(forward, advance), partial(backward, advance))
+
+
+RECURRENCES = {form: made(*form) for form in product(MASTER_INPUTS, (False, True))}

@@ -75,11 +75,11 @@ def mask() -> np.ndarray:
     return np.array([[0, 1], [1, 1], [1, 0]], bool)[..., None]
 
 
-def plain(zx: Any, u: Any, h: Any, c: Any, *masks: Any, form: tuple[str, bool]) -> tuple[Any, Any, Any]:
+def plain(zx: Any, u: Any, h: Any, c: Any, *masks: Any, **form: Any) -> tuple[Any, Any, Any]:
     """What `recurrence` gives, by T steps that autodiff goes through."""
     outputs, levels = [], []
     for t in range(T):
-        h, c, d = step(zx[t] + h @ u, h, c, *[m[t] for m in masks], master_input=form[0], hard=form[1])
+        h, c, d = step(zx[t] + h @ u, h, c, *[m[t] for m in masks], **form)
         outputs.append(h)
         levels.append(d)
     return ops.stack(outputs), c, ops.stack(levels)
@@ -101,10 +101,10 @@ def score(f: Any, masks: list[np.ndarray]) -> Any:
 @pytest.mark.parametrize("hard", [False, True])
 def test_the_gradient_is_that_of_autodiff(hard: bool) -> None:
     """With a mask; without one, and in the paper's form, the published layers have it."""
-    form, masks = ("symmetric", hard), [mask()]
+    masks = [mask()]
     found, want = (
-        compiled(lambda *x, f=f: gradients(score(f, masks), x))
-        for f in (recurrence(*form), partial(plain, form=form))
+        compiled(lambda *x, f=f: gradients(score(partial(f, hard=hard), masks), x))
+        for f in (recurrence, plain)
     )
     with double():
         x = [ops.convert_to_tensor(part) for part in draw()]
@@ -118,7 +118,7 @@ def test_the_gradient_is_that_of_autodiff(hard: bool) -> None:
 def test_a_second_derivative_is_right_or_an_error() -> None:
     """Of the gradient by U, in a direction."""
     zx, u, h, c = draw()
-    scored = score(recurrence("symmetric", False), [])
+    scored = score(recurrence, [])
     if BACKEND == "jax":
         import jax
 
@@ -160,8 +160,7 @@ def test_the_matrix_has_one_product_a_step_and_one_for_its_gradient() -> None:
                 found += products(part, inner) if hasattr(part, "eqns") else []
         return found
 
-    f = recurrence("symmetric", False)
-    grad = jax.make_jaxpr(jax.grad(lambda *x: score(f, [])(*x)[0], argnums=(0, 1, 2, 3)))
+    grad = jax.make_jaxpr(jax.grad(lambda *x: score(recurrence, [])(*x)[0], argnums=(0, 1, 2, 3)))
     found = products(grad(*(part.astype("float32") for part in draw())).jaxpr, 0)
     assert found.count(((D, WIDTH), 0)) == 1 and ((D, WIDTH), 1) not in found
     assert found.count(((B, WIDTH), 1)) == 1  # h U
@@ -171,7 +170,7 @@ def test_the_matrix_has_one_product_a_step_and_one_for_its_gradient() -> None:
 @pytest.mark.parametrize("master_input", ["symmetric", "paper"])
 def test_the_last_chunk_is_dead_in_the_form_of_the_paper_only(master_input: str) -> None:
     """f̃ = 1 and ĩ = 0 there, whatever z: c = c₋, so that h = 0 from zero, and no gradient comes of it."""
-    dead, run = master_input == "paper", recurrence(master_input, False)
+    dead, run = master_input == "paper", partial(recurrence, master_input=master_input)
     zx, u, h, c = draw(2)
 
     def last_chunk(*x: Any) -> tuple[Any, Any]:
