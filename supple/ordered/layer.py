@@ -63,7 +63,8 @@ class ONLSTM(keras.layers.RNN):
     `chunk_size`, which divides `units`, cells share a master gate. Where `master_input` is "paper" the last
     chunk is lost: from a state of zeros it is 0 always. With `hard` master gates are 0 or 1, and have the
     gradient of soft ones. `dropout` is of the inputs, a mask for a sequence; `recurrent_dropout` of the
-    recurrent matrix, a mask for a call (Merity et al. 2018).
+    recurrent matrix, a mask for a call (Merity et al. 2018). In `Bidirectional`, which asks for one output
+    beside states, `return_levels` needs `return_state`.
     """
 
     def __init__(
