@@ -57,25 +57,27 @@ def gumbel_softmax(
     Its argmax is a sample of softmax(logits) at every τ, but its mean is not softmax(logits). With `hard`,
     one-hot there, with the same gradient.
     """
-    checked_temperature(temperature)
     backend = keras.backend.backend()
-    if backend == "torch" and seed is mask is None and type(temperature) in (int, float):
+    if backend == "torch" and seed is mask is None and type(temperature) in (int, float) and temperature > 0:
         y = torch_softmax(logits, temperature, axis, hard)
         if y is not None:
             return y
+    checked_temperature(temperature)
     if backend == "jax":
-        x, t = ops.convert_to_tensor(logits), ops.convert_to_tensor(temperature)
-        y, top = compiled_softmax(x, t, mask, draw_seed(seeded(seed)), axis, hard)
+        # JAX takes numbers and arrays, Keras's variables it does not; an array made of a number is slower
+        t = temperature if isinstance(temperature, float | int) else ops.convert_to_tensor(temperature)
+        x = ops.convert_to_tensor(logits)
+        y, least = compiled_softmax(x, t, mask, draw_seed(seeded(seed)), axis, hard)
     else:
-        y, top = perturbed_softmax(logits, temperature, mask, seed, axis, hard)
-    check_rows(top)
+        y, least = perturbed_softmax(logits, temperature, mask, seed, axis, hard)
+    check_rows(least)
     return y
 
 
 def perturbed_softmax(
     logits: Any, temperature: Any, mask: Any, seed: Seed, axis: int, hard: bool
 ) -> tuple[Any, Any]:
-    """The sample, and the maximum of each row by which one with nothing allowed is known."""
+    """The sample, and the least maximum of a row, by which one with nothing allowed is known."""
     x, back = allowed(logits, mask, axis)
     t = ops.cast(temperature, x.dtype)
     if len(t.shape):
@@ -84,7 +86,7 @@ def perturbed_softmax(
     top = ops.stop_gradient(ops.max(z, axis, keepdims=True))
     e = ops.exp((z - top) / t)
     y = ops.where(top > LOW, e / ops.sum(e, axis, keepdims=True), 0.0)
-    return back(straight_through(one_hot_argmax(z, axis), y) if hard else y), top
+    return back(straight_through(one_hot_argmax(z, axis), y) if hard else y), ops.min(top)
 
 
 if keras.backend.backend() == "jax":
@@ -247,9 +249,9 @@ def perturbed(x: Any, seed: Seed) -> Any:
 
 
 def check_rows(top: Any) -> None:
-    """ValueError if the maximum of a row is LOW."""
-    known = concrete(ops.min(top))
-    if known is not None and known <= LOW:
+    """ValueError if the maximum of a row is LOW, as far as that is known."""
+    known = concrete(top)
+    if known is not None and known.min() <= LOW:
         raise ValueError("a row has no element that is allowed: all are masked or -inf; unmask one")
 
 
