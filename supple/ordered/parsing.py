@@ -128,8 +128,10 @@ def score_model(
     One of them is the same network untrained: how much of a figure needs no learning.
     """
     sentences = [s for s in sentences if shortest <= len(s.words) <= longest]
-    trees = {f"untrained, {name}": each for name, each in trees_of(untrained(model), sentences).items()}
-    return score_parsers(sentences, trees | trees_of(model, sentences), shortest, longest)
+    words = [read_as(sentence.words, model.vocabulary) for sentence in sentences]
+    before, after = (trees_of(each.all_levels(words)) for each in (untrained(model), model))
+    trees = {f"untrained, {name}": each for name, each in before.items()} | after
+    return score_parsers(sentences, trees, shortest, longest)
 
 
 def untrained(model: LanguageModel) -> LanguageModel:
@@ -137,11 +139,11 @@ def untrained(model: LanguageModel) -> LanguageModel:
     return LanguageModel(model.vocabulary, model.recipe)
 
 
-def trees_of(model: LanguageModel, sentences: Sequence[Sentence]) -> dict[str, list[Tree]]:
-    """The trees of sentences by layer and decoder."""
-    levels = model.all_levels([read_as(sentence.words, model.vocabulary) for sentence in sentences])
+def trees_of(levels: Sequence[np.ndarray]) -> dict[str, list[Tree]]:
+    """The trees of sentences by layer and decoder, from levels (layers, words)."""
+    layers = len(levels[0]) if levels else 0
     return {
         f"layer {layer}, {decoder}": [decode(rows[layer - 1], decoder) for rows in levels]
-        for layer in range(1, model.recipe.layers + 1)
+        for layer in range(1, layers + 1)
         for decoder in DECODERS
     }
