@@ -59,7 +59,6 @@ def read(out: Path) -> tuple[dict, dict]:
 @pytest.mark.skipif(keras.backend.backend() == "torch", reason="steps that are not compiled take minutes")
 @pytest.mark.parametrize("layer", ["onlstm", pytest.param("lstm", marks=pytest.mark.slow)])
 def test_a_toy_language_is_learnt_to_its_entropy(layer: str, tmp_path: Path) -> None:
-    """What follows from the line before is known only to who carries its state from line to line."""
     texts = [
         toy_language.write(tmp_path / name, lines, seed)
         for seed, (name, lines) in enumerate([("a", 400), ("b", 400)])
@@ -68,8 +67,7 @@ def test_a_toy_language_is_learnt_to_its_entropy(layer: str, tmp_path: Path) -> 
     model = fit(changed(ONE, UNTOUCHED | long), *texts, tmp_path / "m")
     nats = model.evaluate(texts[1]).nats
     assert ENTROPY - 0.02 < nats < ENTROPY + 0.02
-    assert nats < 2 * ENTROPY - 0.1  # without memory the first word of a line is a coin's throw too
-    assert {word for word in model.generate("a", 1, top_k=2)} <= {"c", "d"}
+    assert model.generate("a", 2, top_k=1) == ["c", "<eos>"]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import numpy as np
 
 from supple.ordered.recipes import Recipe, changed
 
-ENTROPY = math.log(2) / 3  # nats a token: of three the first follows from the line before, one is <eos>
+ENTROPY = math.log(2) / 3  # nats a token: of three the first is a coin's throw, the others follow
 
 TINY = changed(
     Recipe(),
@@ -42,8 +42,7 @@ UNTOUCHED = {
 
 
 def write(path: Path, lines: int, seed: int) -> Path:
-    """Lines "a c" or "a d", then "b c" or "b d", and so on in turn."""
+    """Lines "a c" or "b d", as a coin falls."""
     rng = np.random.default_rng(seed)
-    text = "".join(f"{'ab'[number % 2]} {rng.choice(['c', 'd'])}\n" for number in range(lines))
-    path.write_text(text, "utf-8")
+    path.write_text("".join(f"{rng.choice(['a c', 'b d'])}\n" for _ in range(lines)), "utf-8")
     return path
