@@ -41,7 +41,7 @@ CLAIMS = [  # (of what, the less, the more, who says so)
 ]
 
 
-def main(*, repeats: int = 100_000, seed: int = 0, out: Path = HERE / "results" / "estimators.json") -> None:
+def main(*, repeats: int = 300_000, seed: int = 0, out: Path = HERE / "results" / "estimators.json") -> None:
     """Diagnose all methods on both kinds of latents: print tables, and write the figures as JSON.
 
     Args:
