@@ -55,6 +55,8 @@ def parse(
 
     if (text is not None) + bool(stdin or paths) != 1:
         raise InputError("give one of these: files, or - for standard input; --text TEXT")
+    if text is not None and not text.strip():
+        raise InputError("--text is empty; give a sentence")
     bad, good = BadLines(skip_bad), 0
     files = [*readable(paths, bad), *[STDIN] * stdin]
     loaded = learn("language_model", "ordered").LanguageModel.load(model)
@@ -82,15 +84,20 @@ def parses(
 
 def readable_sentences(model: LanguageModel, texts: Iterable[str], bad: BadLines) -> Iterator[list[str]]:
     """The words of every text that is not blank; those that the model cannot read go to `bad`."""
-    words_of = learn("parsing", "ordered").words_of
+    parsing = learn("parsing", "ordered")
     for number, text in enumerate(texts, 1):
-        words = words_of(text, model.vocabulary)
+        if not text.strip():
+            continue
+        words = parsing.words_of(text, model.vocabulary)
         try:
-            if text.strip():
-                model.checked(words, number)
-                yield words
+            model.checked(words, number)
+            if len(words) > 1 and not any(parsing.known(word, model.vocabulary) for word in words):
+                problem = f"the model knows none of the {len(words)} words of sentence {number}"
+                raise InputError(f"{problem}; use a model of its language, or leave it out")
         except InputError as problem:
             bad(problem)
+        else:
+            yield words
 
 
 def drawn(found: Iterator[Parse], path: Path) -> Parse:

@@ -82,6 +82,14 @@ def test_lines_keep_their_order_and_bad_ones_are_told(supple: Callable, folder: 
     assert supple("parse", "-", *arguments[2:], "--skip-bad", stdin=stdin).out == done.out
 
 
+def test_sentences_of_another_language_are_told(supple: Callable, folder: Path) -> None:
+    """None of two words or more known; of one word there is nothing to find."""
+    problem = "supple: the model knows none of the 2 words of sentence 2; use a model of its language, or "
+    done = supple("parse", "-", "--model", folder, stdin=b"zebra\nil dort\n")
+    assert done.code == 2 and done.out == "" and done.err.startswith(problem)
+    assert supple("parse", "-", "--model", folder, stdin=b"zebra\nil mats\n").code == 0
+
+
 def test_a_sentence_of_a_thousand_words_is_written_as_json(supple: Callable, folder: Path) -> None:
     """However deep its tree."""
     done = supple("parse", "--model", folder, "--text", "cat " * 1000, "--format", "json")
@@ -124,6 +132,7 @@ def test_trees_are_scored_against_a_treebank(supple: Callable, folder: Path) -> 
         (["--text", "a", "--model", "none"], "no model 'none'; give the folder of a model, "),
         ([], "give one of these: files, or - for standard input; --text TEXT"),
         (["-", "--text", "a"], "give one of these: files"),
+        (["--text", " "], "--text is empty; give a sentence"),
         (["none.txt"], "none.txt: does not exist; check the name"),
         (["--text", "a", "--decoder", "greedy"], 'Invalid value "greedy" for --decoder'),
     ],
