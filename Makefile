@@ -17,7 +17,7 @@ test: .venv/.dev
 test-backends: $(BACKEND_TESTS)
 
 $(BACKEND_TESTS): test-%: .venv-%/.test
-	KERAS_BACKEND=$* .venv-$*/bin/python -m pytest -n $(JOBS) -m "backend and ($(MARKS)) and not gpu"
+	OMP_NUM_THREADS=1 KERAS_BACKEND=$* .venv-$*/bin/python -m pytest -n $(JOBS) -m "backend and ($(MARKS)) and not gpu"
 
 lint: .venv/.dev
 	.venv/bin/python -m ruff check .

@@ -19,10 +19,13 @@ settings.register_profile("supple", deadline=None, derandomize=True)  # first ca
 settings.load_profile("supple")
 
 
+QUICK = "smooth", "sampling", "ordered"
+
+
 @pytest.fixture(autouse=True)
 def quick_compilation(request: pytest.FixtureRequest) -> Iterator[None]:
     """The rooms of formulas compile much and run little: on JAX, without most optimisations."""
-    if os.environ["KERAS_BACKEND"] != "jax" or request.path.parent.name not in ("smooth", "sampling"):
+    if os.environ["KERAS_BACKEND"] != "jax" or request.path.parent.name not in QUICK:
         yield
         return
     import jax

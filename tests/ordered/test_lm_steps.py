@@ -99,6 +99,18 @@ def test_a_step_goes_down_the_slope_of_the_loss_that_it_states() -> None:
         assert found == pytest.approx(slope, abs=2e-3), variable.path
 
 
+def test_a_step_is_no_longer_than_rate_times_clip() -> None:
+    sizes = {"optimizer": "sgd", "clip": 0.01, "weight_decay": 0.0, "layers": 1, "layer": "lstm"}
+    recipe = changed(TINY, UNTOUCHED | sizes)
+    network = Network(recipe, 5)
+    before = [numpy(value).copy() for value in before_tensors(network)]
+    window = np.array([[1, 2, 3]], np.int32), np.array([[2, 3, 4]], np.int32), np.ones((1, 3), np.float32)
+    start = copies(before_tensors(network)), network_others(network), [], network.zero_state(1)
+    weights, *_ = train_step(network, recipe)(*start, window, np.float32(0.5), np.float32(1))
+    moved = [numpy(after) - first for after, first in zip(weights, before, strict=True)]
+    assert np.sqrt(sum(np.sum(part**2) for part in moved)) == pytest.approx(0.5 * 0.01, rel=1e-2)
+
+
 def before_tensors(network: Network) -> list:
     return [v.value for v in network.trainable_variables]
 
