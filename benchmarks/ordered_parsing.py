@@ -47,7 +47,6 @@ SAMPLE = slice(1, 3911)  # lines of the training text that are NLTK's sample
 LAYERS = "onlstm", "lstm"
 TIMED = 20  # steps
 MOST = 40  # epochs
-ROWS = 10  # parts in which a text is read for its perplexity
 Figures = dict[str, Any]
 
 
@@ -188,7 +187,7 @@ def figures(model: LanguageModel, corpus: Corpus) -> Figures:
     return {
         "parameters": model.network.count_params(),
         **{
-            part: model.evaluate(corpus.folder / f"{part}.txt", ROWS).perplexity for part in ("valid", "test")
+            part: model.evaluate(corpus.folder / f"{part}.txt").perplexity for part in ("valid", "test")
         },
         "untrained": f1s(corpus, all_trees(before)),
         "trained": f1s(corpus, all_trees(levels)),
