@@ -7,7 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from supple.ordered.recurrence import MASTER_INPUTS, flat, recurrence, step
+from supple.ordered.equations import MASTER_INPUTS, step
+from supple.ordered.recurrence import flat, recurrence
 
 register = keras.saving.register_keras_serializable("supple")
 

@@ -1,7 +1,6 @@
 """The recurrence of ON-LSTM over a sequence, with a gradient that costs one product for its matrix.
 
-Symbols of Shen et al. (2019): T steps, B sequences, D units in n levels, z = W x + U h₋ + b of width 4D + 2n,
-its columns in the order master input, master forget (n each), output, cell, input, forget (D each).
+T steps, and otherwise the symbols of `supple.ordered.equations`.
 """
 
 from __future__ import annotations
@@ -12,95 +11,53 @@ from itertools import product
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from supple.sampling.autodiff import gradients
-from supple.sampling.relaxed import straight_through
-from supple.smooth.functions import tanh
-from supple.smooth.numbers import widened
-
-MASTER_INPUTS = "symmetric", "paper"
+from supple.ordered.equations import MASTER_INPUTS, Slopes, slopes, step, step_back, triangle
 
 
-def step(
-    z: Any, h: Any, c: Any, mask: Any = None, *, master_input: str = "symmetric", hard: bool = False
-) -> tuple[Any, Any, Any]:
-    """h and c (B, D) after a step with z (B, 4D + 2n), and its level d (B).
-
-    With ω = f̃ ĩ, c = ω (f c₋ + i ĉ) + (f̃ - ω) c₋ + (ĩ - ω) ĉ, h = o tanh(c) and d = 1 - mean(f̃). h is in the
-    dtype of z, the rest in float32 at least. Where `mask` (B, 1) is False, h and c stay and d is 0.
-    """
-    wide, back = widened(z, "z")
-    size = c.shape[-1]
-    n = (z.shape[-1] - 4 * size) // 2
-    z_i, z_f, o, c_hat, i, f = ops.split(wide, np.cumsum([n, n, size, size, size]), -1)
-    i_master, f_master = masters(z_i, z_f, master_input, hard)
-    d = 1 - ops.sum(f_master, -1) / n  # Keras takes means of float64 in float32
-    i_master, f_master = i_master[..., None], f_master[..., None]  # (B, n, 1), one value for a chunk
-    o, c_hat, i, f, c_before = (ops.reshape(x, (-1, n, size // n)) for x in (o, c_hat, i, f, c))
-
-    o, i, f, c_hat = ops.sigmoid(o), ops.sigmoid(i), ops.sigmoid(f), tanh(c_hat)
-    both = f_master * i_master
-    c_now = both * (f * c_before + i * c_hat) + (f_master - both) * c_before + (i_master - both) * c_hat
-    h_now, c_now = (ops.reshape(x, (-1, size)) for x in (o * tanh(c_now), c_now))
-    h_now = back(h_now)
-    if mask is None:
-        return h_now, c_now, d
-    return ops.where(mask, h_now, h), ops.where(mask, c_now, c), ops.where(mask[:, 0], d, 0.0)
-
-
-def masters(z_i: Any, z_f: Any, master_input: str, hard: bool) -> tuple[Any, Any]:
-    """The master gates ĩ, which falls from level to level, and f̃, which rises to 1 (B, n)."""
-    n = z_f.shape[-1]
-    until = ops.convert_to_tensor(np.triu(np.ones((n, n))), z_f.dtype)
-    # Products: JAX makes of `cumsum` log n passes, slower on a CPU. `ops.softmax` warns of n = 1.
-    p_i, p_f = ops.exp(ops.log_softmax(z_i, -1)), ops.exp(ops.log_softmax(z_f, -1))
-    i, f = (1 - p_i @ until if master_input == "paper" else p_i @ ops.transpose(until)), p_f @ until
-    return (rounded(i), rounded(f)) if hard else (i, f)
-
-
-def rounded(gate: Any) -> Any:
-    """0 or 1, whichever is nearer, with the gradient of `gate`."""
-    return straight_through(ops.cast(gate > 0.5, gate.dtype), gate)
-
-
-def forward(advance: Callable[..., Any], zx: Any, u: Any, h0: Any, c0: Any, *mask: Any) -> tuple[Any, Any]:
+def forward(form: tuple[str, bool], zx: Any, u: Any, h0: Any, c0: Any, *mask: Any) -> tuple[Any, Any]:
     """What `recurrence` gives, and what its gradient needs."""
+    master_input, hard = form
 
     def body(state: Any, x: Any) -> tuple[Any, Any]:
         h, c = state
         z = x[0] + h @ u
-        h, c, d = advance(z, h, c, *x[1:])
+        h, c, d = step(z, h, c, *x[1:], master_input=master_input, hard=hard)
         return (h, c), (z, h, c, d)
 
     (_, c_last), (z, h, c, d) = scan(body, (h0, c0), (zx, *mask))
     return (h, c_last, d), (z, h, c, u, h0, c0, *mask)
 
 
-def backward(advance: Callable[..., Any], kept: Any, gradient: Any) -> tuple[Any, ...]:
-    """The gradients of the arguments of `forward` from those of its value, step by step from the last."""
+def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...]:
+    """The gradients of the arguments of `forward` from those of its value.
+
+    All that does not depend on gradients is computed for all steps at once; the rest from the last step on.
+    """
     z, h, c, u, h0, c0, *mask = kept
     by_h, by_c_last, by_d = gradient
     h_before, c_before = (ops.concatenate([x0[None], x[:-1]]) for x0, x in ((h0, h), (c0, c)))
+    places = [flat(part) for part in mask] or [None]
+    s = slopes(flat(z), flat(c_before), flat(c), places[0], *form)
+    s = Slopes(*(ops.reshape(part, (*ops.shape(z)[:2], part.shape[-1])) for part in s))
     u_t = ops.transpose(u)  # before the loop: in it, each of T products would be of the turned matrix
+    until, size = triangle(s.p_f.shape[-1], s.p_f), len(s)
 
     def body(state: Any, x: Any) -> tuple[Any, Any]:
         dh, dc = state
-        by_h, by_d, z, h, c, *mask = x
-        given = dh + by_h, dc, by_d
+        by_h, by_d, *rest = x
+        s, mask = Slopes(*rest[:size]), rest[size:]
+        dh = dh + by_h
+        dz, dc = step_back(dh, dc, by_d, s, until, form[0])
+        dz = ops.cast(dz, u.dtype)
+        before = ops.cast(dz @ u_t, dh.dtype)
+        return (before + ops.where(mask[0], 0.0, dh) if mask else before, dc), (dz,)
 
-        def score(z: Any, h: Any, c: Any) -> tuple[Any, None]:
-            values = advance(z, h, c, *mask)
-            return sum(ops.cast(ops.sum(y * dy), c.dtype) for y, dy in zip(values, given, strict=True)), None
-
-        (dz, dh, dc), _ = gradients(score, (z, h, c))
-        return (dh + dz @ u_t, dc), dz
-
-    start = ops.zeros_like(h0), by_c_last
-    (dh0, dc0), dz = scan(body, start, (by_h, by_d, z, h_before, c_before, *mask), reverse=True)
+    by_h, by_d = ops.cast(by_h, c.dtype), ops.where(mask[0][..., 0], by_d, 0.0) if mask else by_d
+    (dh0, dc0), (dz,) = scan(body, (ops.zeros_like(c0), by_c_last), (by_h, by_d, *s, *mask), reverse=True)
     du = ops.transpose(flat(h_before)) @ flat(dz)  # Σ_t h₋ᵀ dz, which autodiff would make T products of
-    return dz, du, dh0, dc0, *(None for _ in mask)
+    return dz, du, ops.cast(dh0, h0.dtype), dc0, *(None for _ in mask)
 
 
 def flat(x: Any) -> Any:
@@ -159,7 +116,12 @@ else:
     import torch
 
     def scan(f: Callable[..., Any], init: Any, xs: Any, reverse: bool = False) -> tuple[Any, Any]:
-        return ops.scan(f, init, xs, reverse=reverse)
+        """As `jax.lax.scan` of tuples; `ops.scan` looks through trees at every step."""
+        steps, ys = list(zip(*(x.unbind() for x in xs), strict=True)), []
+        for x in reversed(steps) if reverse else steps:
+            init, y = f(init, x)
+            ys.append(y)
+        return init, tuple(torch.stack(parts[::-1] if reverse else parts) for parts in zip(*ys, strict=True))
 
     def differentiable(forward: Callable[..., Any], backward: Callable[..., Any]) -> Callable[..., Any]:
         class Recurrence(torch.autograd.Function):
@@ -178,9 +140,8 @@ else:
         return Recurrence.apply
 
 
-def made(master_input: str, hard: bool) -> Callable[..., Any]:
-    advance = partial(step, master_input=master_input, hard=hard)
-    return differentiable(partial(forward, advance), partial(backward, advance))
+def made(*form: Any) -> Callable[..., Any]:
+    return differentiable(partial(forward, form), partial(backward, form))
 
 
 RECURRENCES = {form: made(*form) for form in product(MASTER_INPUTS, (False, True))}

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from keras import ops
 
-from supple.ordered.recurrence import recurrence, step
+from supple.ordered.equations import step
+from supple.ordered.recurrence import recurrence
 from supple.sampling.autodiff import gradients
 from tests.numerics import BACKEND, compiled, double, numpy
 

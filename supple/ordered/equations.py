@@ -1,0 +1,141 @@
+"""A step of ON-LSTM, and its gradient, written out.
+
+Symbols of Shen et al. (2019): B sequences, D units in n levels, z = W x + U h₋ + b of width 4D + 2n, its
+columns in the order master input, master forget (n each), output, cell, input, forget (D each). A step is
+
+    c = a c₋ + b ĉ,  h = o tanh(c),  d = 1 - mean(f̃),  where  a = f̃ (1 - ĩ (1 - f)),  b = ĩ (1 - f̃ (1 - i)):
+
+in the paper's terms, of ω = f̃ ĩ, a = ω f + f̃ - ω is what of c₋ is kept, b = ω i + ĩ - ω what of ĉ is written.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from keras import ops
+
+from supple.sampling.relaxed import straight_through
+from supple.smooth.functions import tanh
+from supple.smooth.numbers import widened
+
+MASTER_INPUTS = "symmetric", "paper"
+
+
+class Gates(NamedTuple):
+    """Of N steps, in float32 at least."""
+
+    o: Any  # these four (N, n, D / n)
+    c_hat: Any
+    i: Any
+    f: Any
+    i_master: Any  # ĩ, which falls from level to level, and f̃, which rises to 1: (N, n, 1)
+    f_master: Any
+    p_i: Any  # the softmaxes that they are sums of, (N, n)
+    p_f: Any
+
+
+def gates(z: Any, size: int, master_input: str, hard: bool) -> Gates:
+    """The gates of z (N, 4D + 2n), where D is `size`."""
+    n = (z.shape[-1] - 4 * size) // 2
+    z_i, z_f, o, c_hat, i, f = ops.split(z, np.cumsum([n, n, size, size, size]), -1)
+    p_i, p_f = (ops.exp(ops.log_softmax(part, -1)) for part in (z_i, z_f))  # `ops.softmax` warns of n = 1
+    until = triangle(n, z)
+    # Products: JAX makes of `cumsum` log n passes, slower on a CPU.
+    i_master = 1 - p_i @ until if master_input == "paper" else p_i @ ops.transpose(until)
+    f_master = p_f @ until
+    if hard:
+        i_master, f_master = rounded(i_master), rounded(f_master)
+    o, c_hat, i, f = (ops.reshape(part, (-1, n, size // n)) for part in (o, c_hat, i, f))
+    o, c_hat, i, f = ops.sigmoid(o), tanh(c_hat), ops.sigmoid(i), ops.sigmoid(f)
+    return Gates(o, c_hat, i, f, i_master[..., None], f_master[..., None], p_i, p_f)
+
+
+def triangle(n: int, like: Any) -> Any:
+    """1 where the row is at most the column: x @ triangle are the sums of x up to each place."""
+    return ops.convert_to_tensor(np.triu(np.ones((n, n))), like.dtype)
+
+
+def rounded(gate: Any) -> Any:
+    """0 or 1, whichever is nearer, with the gradient of `gate`."""
+    return straight_through(ops.cast(gate > 0.5, gate.dtype), gate)
+
+
+def step(
+    z: Any, h: Any, c: Any, mask: Any = None, *, master_input: str = "symmetric", hard: bool = False
+) -> tuple[Any, Any, Any]:
+    """h and c (B, D) after a step with z (B, 4D + 2n), and its level d (B).
+
+    h is in the dtype of z, the rest in float32 at least. Where `mask` (B, 1) is False, h and c stay, d is 0.
+    """
+    wide, back = widened(z, "z")
+    size = c.shape[-1]
+    g = gates(wide, size, master_input, hard)
+    n = g.p_f.shape[-1]
+    a, b = kept_and_written(g)
+    c_now = a * ops.reshape(c, (-1, n, size // n)) + b * g.c_hat
+    h_now, c_now = (ops.reshape(x, (-1, size)) for x in (g.o * tanh(c_now), c_now))
+    d = 1 - ops.sum(g.f_master[..., 0], -1) / n  # Keras takes means of float64 in float32
+    h_now = back(h_now)
+    if mask is None:
+        return h_now, c_now, d
+    return ops.where(mask, h_now, h), ops.where(mask, c_now, c), ops.where(mask[:, 0], d, 0.0)
+
+
+def kept_and_written(g: Gates) -> tuple[Any, Any]:
+    return g.f_master * (1 - g.i_master * (1 - g.f)), g.i_master * (1 - g.f_master * (1 - g.i))
+
+
+class Slopes(NamedTuple):
+    """What gradients are multiplied by in N steps: those by h (N, D), or those by c."""
+
+    o: Any  # dz of the output gate from dh
+    c: Any  # dc from dh; all that follows is from dc
+    c_hat: Any
+    i: Any
+    f: Any
+    i_master: Any  # summed over a chunk, the gradients by ĩ and f̃
+    f_master: Any
+    before: Any  # dc of the step before
+    p_i: Any  # the softmaxes of the masters (N, n)
+    p_f: Any
+
+
+def slopes(z: Any, c_before: Any, c: Any, mask: Any, master_input: str, hard: bool) -> Slopes:
+    """Of N steps, from z (N, 4D + 2n) and c before and after; where `mask` (N, 1) is False, c stays."""
+    z, _ = widened(z, "z")
+    size = c.shape[-1]
+    g = gates(z, size, master_input, hard)
+    c_before, t = (ops.reshape(x, (-1, *g.o.shape[1:])) for x in (c_before, tanh(c)))
+    a, b = kept_and_written(g)
+    by_c = (
+        b * (1 - g.c_hat**2),
+        g.c_hat * g.i_master * g.f_master * g.i * (1 - g.i),
+        c_before * g.i_master * g.f_master * g.f * (1 - g.f),
+        g.c_hat * (1 - g.f_master * (1 - g.i)) - c_before * g.f_master * (1 - g.f),
+        c_before * (1 - g.i_master * (1 - g.f)) - g.c_hat * g.i_master * (1 - g.i),
+        a,
+    )
+    found = (ops.reshape(x, (-1, size)) for x in (t * g.o * (1 - g.o), g.o * (1 - t**2), *by_c))
+    *others, before = found
+    if mask is not None:
+        others, before = [ops.where(mask, x, 0.0) for x in others], ops.where(mask, before, 1.0)
+    return Slopes(*others, before, g.p_i, g.p_f)
+
+
+def step_back(dh: Any, dc: Any, dd: Any, s: Slopes, until: Any, master_input: str) -> tuple[Any, Any]:
+    """The gradients by z (B, 4D + 2n) and by c before a step from those by h, c (B, D) and d (B)."""
+    n = until.shape[0]
+    dc = dc + dh * s.c
+    by_i, by_f = (dc * part for part in (s.i_master, s.f_master))
+    by_i, by_f = (ops.sum(ops.reshape(x, (-1, n, x.shape[-1] // n)), -1) for x in (by_i, by_f))
+    by_f = by_f - dd[:, None] / n
+    by_p_i = -by_i @ ops.transpose(until) if master_input == "paper" else by_i @ until
+    by_p_f = by_f @ ops.transpose(until)
+    masters = by_logits(s.p_i, by_p_i), by_logits(s.p_f, by_p_f)
+    return ops.concatenate([*masters, dh * s.o, dc * s.c_hat, dc * s.i, dc * s.f], -1), dc * s.before
+
+
+def by_logits(p: Any, by_p: Any) -> Any:
+    """The gradient by the logits of a softmax p from that by p."""
+    return p * (by_p - ops.sum(p * by_p, -1, keepdims=True))
