@@ -186,9 +186,7 @@ def figures(model: LanguageModel, corpus: Corpus) -> Figures:
     before, levels = (each.all_levels(words) for each in (untrained(model), model))
     return {
         "parameters": model.network.count_params(),
-        **{
-            part: model.evaluate(corpus.folder / f"{part}.txt").perplexity for part in ("valid", "test")
-        },
+        **{part: model.evaluate(corpus.folder / f"{part}.txt").perplexity for part in ("valid", "test")},
         "untrained": f1s(corpus, all_trees(before)),
         "trained": f1s(corpus, all_trees(levels)),
         "saturation": {

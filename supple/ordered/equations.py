@@ -120,7 +120,7 @@ def slopes(z: Any, c_before: Any, c: Any, mask: Any, master_input: str, hard: bo
     *others, before = found
     if mask is not None:
         others, before = [ops.where(mask, x, 0.0) for x in others], ops.where(mask, before, 1.0)
-    return Slopes(*others, before, g.p_i, g.p_f)
+    return Slopes._make([*others, before, g.p_i, g.p_f])
 
 
 def step_back(dh: Any, dc: Any, dd: Any, s: Slopes, until: Any, master_input: str) -> tuple[Any, Any]:
