@@ -22,7 +22,7 @@ settings.load_profile("supple")
 QUICK = "smooth", "sampling", "ordered"
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")  # so that fixtures of a module are compiled as its tests are
 def quick_compilation(request: pytest.FixtureRequest) -> Iterator[None]:
     """The rooms of formulas compile much and run little: on JAX, without most optimisations."""
     if os.environ["KERAS_BACKEND"] != "jax" or request.path.parent.name not in QUICK:
