@@ -91,6 +91,7 @@ def test_it_shows_what_it_found(found: Diagnosis) -> None:
         (123456.0, 96.0, "1.235(1)e5"),
         (0.0, 1e-9, "0(1)e-9"),
         (3.0, 0.0, "3"),
+        (1 - 1.776e-15, 2e-19, "1"),
     ],
 )
 def test_errors_are_of_the_last_digit(value: float, error: float, text: str) -> None:
