@@ -45,7 +45,7 @@ class Measured(NamedTuple):
     error: Any
 
     def __str__(self) -> str:
-        """The error in brackets, in units of the last digit: 0.0123(4) is 0.0123 ± 0.0004; none if of rounding."""
+        """The error in brackets, in units of the last digit: 0.0123(4) is 0.0123 ± 0.0004; of rounding, none."""
         if not 1e-6 * abs(self.value) < self.error < math.inf:
             return f"{self.value:.3g}"
         place = math.floor(math.log10(self.error / 0.95))  # of the last digit: 0.095 and more round to 0.1
