@@ -45,8 +45,8 @@ class Measured(NamedTuple):
     error: Any
 
     def __str__(self) -> str:
-        """The error in brackets, in units of the last digit: 0.0123(4) is 0.0123 ± 0.0004; of rounding, none."""
-        if not 1e-6 * abs(self.value) < self.error < math.inf:
+        """The error in brackets, in units of the last digit: 0.0123(4) is 0.0123 ± 0.0004."""
+        if not 1e-6 * abs(self.value) < self.error < math.inf:  # a smaller one is only rounding
             return f"{self.value:.3g}"
         place = math.floor(math.log10(self.error / 0.95))  # of the last digit: 0.095 and more round to 0.1
         top = max(place, math.floor(math.log10(abs(self.value)))) if self.value else place
