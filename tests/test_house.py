@@ -27,6 +27,8 @@ ARROWS: dict[str | None, set[str]] = {  # as docs/architecture.md draws them
     "sampling": {"smooth"},
     "ordered": {"smooth", "sampling", "training"},
     "extraction": {"runtime", "training", "smooth"},
+    "energy": {"training"},
+    "adversarial": {"energy", "training"},
     "cli": {"runtime", "extraction", "ordered"},
 }
 EXTRAS = {
@@ -36,6 +38,8 @@ EXTRAS = {
     "sampling": ["keras", "learn", "torch", "tensorflow"],
     "ordered": ["keras", "learn", "torch", "tensorflow", "plot"],
     "extraction": ["prior", "keras", "learn"],
+    "energy": ["keras", "learn", "plot"],
+    "adversarial": ["keras", "learn", "plot"],
 }
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 PACKAGES = packages_distributions()  # import name -> the packages that install it
