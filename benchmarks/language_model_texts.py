@@ -6,8 +6,8 @@ r"""The texts that the shipped language models were trained on, from the project
 
 English: the Penn Treebank's usual text, lower-cased and without punctuation, less lines 2 to 3911, which are
 the sentences of NLTK's sample of trees. Chinese: sentences of 6 to 40 characters, of Han, digits, letters and
-the pauses ，、；：, from a corpus of news, books and encyclopaedias. Numbers are N; the last mark is left out, as
-the end of a line says as much.
+pauses (，、；：), from a corpus of news, books and encyclopaedias. Numbers are N; the last mark is left out,
+as the end of a line says as much.
 """
 
 from __future__ import annotations
