@@ -8,6 +8,7 @@ flow (`supple.adversarial.integrators`) or looks at one takes a `Game`, or the f
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -54,3 +55,36 @@ def scalar(name: str, value: Any) -> Any:
     if jnp.shape(value) != ():
         raise ValueError(f"{name} has shape {jnp.shape(value)}; give one number, say its mean over the batch")
     return value
+
+
+def consensus_field(game: Game | Field, strength: float) -> Field:
+    """The flow v − γ ∇ ½‖v‖² = v − γ Jᵀv, where J is the Jacobian of v and γ = `strength`."""
+
+    def field(x: Any, batch: Any = None) -> Any:
+        v, back = jax.vjp(partial(vector_field, game, batch=batch), x)
+        return jax.tree.map(lambda v, pull: v - strength * pull, v, back(v)[0])
+
+    return field
+
+
+def adjusted_field(game: Game | Field, strength: float) -> Field:
+    """The flow v − λ Aᵀv, A = (J − Jᵀ)/2, λ = `strength`; the sign of λ is chosen at each point.
+
+    It is turned where it would pull to an unstable fixed point (Balduzzi et al. 2018): where ⟨v, Jᵀv⟩ ⟨Aᵀv, Jᵀv⟩ / n < −0.1.
+    """
+
+    def field(x: Any, batch: Any = None) -> Any:
+        f = partial(vector_field, game, batch=batch)
+        v, back = jax.vjp(f, x)
+        pull = back(v)[0]  # Jᵀv
+        adjustment = jax.tree.map(lambda a, b: (a - b) / 2, pull, jax.jvp(f, (x,), (v,))[1])  # Aᵀv
+        aligned = dot(v, pull) * dot(adjustment, pull) / sum(leaf.size for leaf in jax.tree.leaves(v))
+        signed = jnp.where(aligned + 0.1 >= 0, strength, -strength)
+        return jax.tree.map(lambda v, a: v - signed.astype(v.dtype) * a, v, adjustment)
+
+    return field
+
+
+def dot(a: Any, b: Any) -> Any:
+    """The inner product of two pytrees."""
+    return sum(jnp.vdot(p, q) for p, q in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
