@@ -208,7 +208,7 @@ def wgan_gp(strength: float = 0.1, center: float = 1.0) -> Dirac:
     flat = "converges" if strength >= 1 or center == 0 else "limit cycle"
 
     def penalty(slope: Any) -> Any:
-        return strength * (norm(slope) - center) ** 2
+        return strength * (slope @ slope - 2 * center * norm(slope))  # and a constant; smooth at 0 for c = 0
 
     return Dirac(
         game(linear, difference, jnp.negative, penalty),
@@ -229,7 +229,7 @@ def gan_qp(strength: float = 1.0, decay: float = 0.0) -> Dirac:
         return -2 * (z.theta @ z.phi) * (unit(z.theta) @ z.phi) / strength - 2 * decay * z.phi @ z.phi
 
     def climb(real: Any, fake: Any, distance: Any) -> Any:
-        return real - fake - (real - fake) ** 2 / (2 * strength * distance)
+        return real - fake - (real - fake) ** 2 / (2 * strength * jnp.where(distance > 0, distance, 1))
 
     return Dirac(
         game(linear, climb, jnp.negative, friction(decay)),

@@ -70,7 +70,8 @@ def consensus_field(game: Game | Field, strength: float) -> Field:
 def adjusted_field(game: Game | Field, strength: float) -> Field:
     """The flow v − λ Aᵀv, A = (J − Jᵀ)/2, λ = `strength`; the sign of λ is chosen at each point.
 
-    It is turned where it would pull to an unstable fixed point (Balduzzi et al. 2018): where ⟨v, Jᵀv⟩ ⟨Aᵀv, Jᵀv⟩ / n < −0.1.
+    It is turned where ⟨v, Jᵀv⟩ ⟨Aᵀv, Jᵀv⟩ / n > 0.1, so as not to be drawn to an unstable fixed point
+    (Balduzzi et al. 2018).
     """
 
     def field(x: Any, batch: Any = None) -> Any:
@@ -79,7 +80,7 @@ def adjusted_field(game: Game | Field, strength: float) -> Field:
         pull = back(v)[0]  # Jᵀv
         adjustment = jax.tree.map(lambda a, b: (a - b) / 2, pull, jax.jvp(f, (x,), (v,))[1])  # Aᵀv
         aligned = dot(v, pull) * dot(adjustment, pull) / sum(leaf.size for leaf in jax.tree.leaves(v))
-        signed = jnp.where(aligned + 0.1 >= 0, strength, -strength)
+        signed = jnp.where(aligned > 0.1, -strength, strength)
         return jax.tree.map(lambda v, a: v - signed.astype(v.dtype) * a, v, adjustment)
 
     return field
