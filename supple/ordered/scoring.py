@@ -133,9 +133,10 @@ def score_table(scores: Mapping[str, Score], labels: int = 4) -> Table:
 
     first = next(iter(scores.values()))
     names = list(first.labels)[:labels]
-    shown = Table(box=box.SIMPLE_HEAD, caption=f"{first.sentences:,} sentences; F1 is the mean over them")
+    caption = f"{first.sentences:,} sentences; F1 is the mean over them, pooled F1 of all their spans"
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=caption)
     shown.add_column("parser", no_wrap=True)
-    for column in ("F1", "corpus F1", *names):
+    for column in ("F1", "pooled", *names):
         shown.add_column(column, justify="right", no_wrap=True)
     for name, s in scores.items():
         figures = s.f1, s.corpus_f1, *(s.labels[label] for label in names)

@@ -125,9 +125,19 @@ def test_the_table_has_baselines_and_parsers() -> None:
     console = Console(width=80, record=True, file=StringIO())
     console.print(score_table(score_parsers(gold, {"mine": [((0, 1), (2, 3))]})))
     lines = console.export_text().splitlines()
-    assert [line.split("  ")[1].strip() for line in lines[3:10]] == [*BASELINES, "mine"]
+    assert [line.split("  ")[0].strip() for line in lines[3:10]] == [*BASELINES, "mine"]
     assert lines[9].split() == ["mine", "100.0", "100.0", "100.0"]
-    assert "1 sentences; F1 is the mean over them" in lines[-1]
+    assert "1 sentences; F1 is the mean" in " ".join(lines)
+
+
+def test_the_table_of_a_model_fits_80_columns() -> None:
+    labels = dict.fromkeys(("NP", "VP", "PP", "S"), (1, 1))
+    tree = (0, 1), 2
+    scores = score_parsers([sentence(tree, **labels)], {"untrained, layer 3, published": [tree]})
+    console = Console(width=80, record=True, file=StringIO())
+    console.print(score_table(scores))
+    text = console.export_text()
+    assert "untrained, layer 3, published" in text and "100.0" in text and "…" not in text
 
 
 @pytest.mark.parametrize(
