@@ -57,7 +57,8 @@ def alternating(game: Game, rule: Rule, critic_steps: int = 1) -> Integrator:
     With `critic_steps` n the generator moves in every n-th step only. A single optimiser is used for both
     players, each with a memory of its own.
     """
-    rules = Players(*map(optimiser, rule if isinstance(rule, tuple) else (rule, rule)))
+    both = isinstance(rule, tuple) and not isinstance(rule, optax.GradientTransformation)  # a tuple too
+    rules = Players(*map(optimiser, rule if both else (rule, rule)))
 
     def init(x: Any) -> State:
         return State(x, Players(rules.phi.init(x.phi), rules.theta.init(x.theta)), jnp.zeros((), "int32"))

@@ -33,7 +33,7 @@ def jacobian_spectrum(
     """Eigenvalues of J at x, largest real part first: all of a toy's, or `k` of a network's.
 
     With `k` they come from products alone, Jv by JVP and Jᵀv by VJP, through ARPACK's Arnoldi iteration;
-    `which` is as of `scipy.sparse.linalg.eigs`: "LR" those of the largest real part, "LI" imaginary part, "LM"
+    `which` is as of `scipy.sparse.linalg.eigs`: "LR" of the largest real part, "LI" imaginary part, "LM"
     modulus. The symmetric `part` (J + Jᵀ)/2 tells how fast distances grow at once, the antisymmetric one
     (J − Jᵀ)/2 how fast the flow rotates. ValueError if k is too large to iterate.
     """
