@@ -95,10 +95,10 @@ def verdict(
     centre = jax.tree.map(lambda x: average(np.asarray(windows(x)[-1])), trajectory)
     generator = trajectory.theta if isinstance(trajectory, Players) else trajectory
     radius = spread(windows(flat(generator))[-1])
-    scale = np.abs(points - points[-1]).max()
+    floor = 1e-6 * np.abs(points - points[-1]).max() + 1e-14 * np.abs(points).max()  # of what moves at all
     steady = abs(now) <= tolerance or abs(now) < 0.7 * abs(before)  # settled, or settling
-    if late <= 1e-6 * scale or not steady:
-        growing = late > 1e-6 * scale and now > 0
+    if late <= floor or not steady:
+        growing = late > floor and now > 0
         rate, law = law_of(points, time, growing)
         rate = (
             float(now / np.log(2)) if rate is None else rate
@@ -161,6 +161,7 @@ def law_of(points: np.ndarray, time: float, growing: bool) -> tuple[float | None
 
     It is fitted to the envelope of the distances from the start; or of the steps, which need no limit.
     """
+    points = points / (np.abs(points).max() or 1.0)  # squares of large numbers overflow
     if growing:
         envelope = np.maximum.accumulate(np.linalg.norm(points - points[0], axis=1))
     else:
