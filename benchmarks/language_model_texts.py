@@ -32,10 +32,18 @@ TRAIN, VALID, PARTS = 200, 4, 1000  # of so many parts of the sentences, by thei
 
 def main(folder: Path) -> None:
     """Write train.txt and valid.txt to DIR/en and DIR/zh."""
+    english(folder / "en")
+    chinese(folder / "zh")
+
+
+def english(folder: Path) -> None:
     trees = DATA / "trees"
     lines = (trees / "ptb.train.txt").read_text("utf-8").splitlines()
     del lines[SAMPLE]
-    write(folder / "en", train=lines, valid=(trees / "ptb.valid.txt").read_text("utf-8").splitlines())
+    write(folder, train=lines, valid=(trees / "ptb.valid.txt").read_text("utf-8").splitlines())
+
+
+def chinese(folder: Path) -> None:
     train, valid = [], []
     for sentence in dict.fromkeys(sentences(DATA / "corpus" / "corpus.txt.xz")):
         part = zlib.crc32(sentence.encode()) % PARTS
@@ -43,7 +51,7 @@ def main(folder: Path) -> None:
             train.append(sentence)
         elif part < TRAIN + VALID:
             valid.append(sentence)
-    write(folder / "zh", train=train, valid=valid)
+    write(folder, train=train, valid=valid)
 
 
 def sentences(path: Path) -> Iterator[str]:
