@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from supple.adversarial import dirac
 from supple.adversarial.games import Players, vector_field
-from supple.adversarial.integrators import adaptive, averaged, play, rk4
+from supple.adversarial.integrators import averaged, play, rk4
 from supple.adversarial.spectrum import jacobian_spectrum
 from supple.adversarial.verdict import along, drift, judge, rate_of_change, rise
 
@@ -41,7 +41,7 @@ COMPILED = {
 
 
 @every_game
-@pytest.mark.parametrize("d", [1, 2, 5])
+@pytest.mark.parametrize("d", [1, 3])
 def test_the_field_by_autodiff_is_the_closed_form(name, d) -> None:
     for seed in range(5):
         found, expected = COMPILED[name](players(d, seed))
@@ -76,7 +76,7 @@ def test_the_non_saturating_gan_loses_2_s_tanh_half_s(z) -> None:
 @cache
 def flow(name, d):
     """A trajectory of 200 units of time, 16 turns and more, with half a unit between points."""
-    return play(adaptive(dirac.TABLE[name].field, 0.5, 1e-10), players(d), 400)
+    return play(rk4(dirac.TABLE[name].field, 0.005), players(d), 40_000, every=100)
 
 
 @pytest.mark.parametrize("name", [name for name, row in dirac.TABLE.items() if row.conserved])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,24 +32,22 @@ def network_game():
     return Game(L1, lambda phi, theta, batch: -network(phi, batch[1] @ theta[0] + theta[1]).mean())
 
 
-def network_players(seed=0):
-    keys = jax.random.split(jax.random.key(seed), 6)
-    shapes = {"w": (3, 5), "b": (5,), "out": (5,)}
-    phi = {name: jax.random.normal(key, shapes[name]) for name, key in zip(shapes, keys, strict=False)}
-    theta = [jax.random.normal(keys[3], (2, 3)), jax.random.normal(keys[4], (3,))]
-    batch = jax.random.normal(keys[5], (16, 3)), jax.random.normal(keys[0], (16, 2))
-    return Players(phi, theta), batch
+def network_players():
+    draw = np.random.default_rng(0).normal
+    phi = {name: draw(size=size) for name, size in {"w": (3, 5), "b": 5, "out": 5}.items()}
+    return Players(phi, [draw(size=(2, 3)), draw(size=3)]), (draw(size=(16, 3)), draw(size=(16, 2)))
 
 
 def test_the_critic_climbs_and_the_generator_descends() -> None:
     game, (x, batch) = network_game(), network_players()
-    v = vector_field(game, x, batch)
+    v = jax.jit(partial(vector_field, game))(x, batch)
     assert jax.tree.structure(v) == jax.tree.structure(x)
     still = jax.tree.map(jnp.zeros_like, v)
     for name, objective, sign in (("phi", game.L1, 1), ("theta", game.L2, -1)):
         towards = still._replace(**{name: getattr(v, name)})
         speed = sum(float((leaf**2).sum()) for leaf in jax.tree.leaves(towards))
-        assert slope(lambda x, f=objective: f(*x, batch), x, towards) == pytest.approx(sign * speed, rel=1e-6)
+        f = jax.jit(lambda x, f=objective: f(*x, batch))
+        assert slope(f, x, towards) == pytest.approx(sign * speed, rel=1e-6)
 
 
 def slope(f, x, v, h=1e-6):
@@ -72,13 +72,12 @@ def test_consensus_descends_half_the_square_of_the_speed() -> None:
     def half_square(x):
         return sum((leaf**2).sum() for leaf in jax.tree.leaves(vector_field(game, x, batch))) / 2
 
-    pull = jax.grad(half_square)(x)
-    expected = jax.tree.map(lambda v, g: v - 0.3 * g, vector_field(game, x, batch), pull)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12),
-        consensus_field(game, 0.3)(x, batch),
-        expected,
-    )
+    @jax.jit
+    def expected(x):
+        return jax.tree.map(lambda v, g: v - 0.3 * g, vector_field(game, x, batch), jax.grad(half_square)(x))
+
+    found = jax.jit(consensus_field(game, 0.3))(x, batch)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12), found, expected(x))
 
 
 def linear_field(J):

@@ -23,8 +23,8 @@ def critic(phi, x):
 
 def game_of_networks():
     """56 weights with rotation and friction, away from an equilibrium; and the batch."""
-    keys = jax.random.split(jax.random.key(3), 4)
-    phi = {"w": jax.random.normal(keys[0], (4, 8)), "out": jax.random.normal(keys[1], (8,))}
+    draw = np.random.default_rng(3).normal
+    phi = {"w": draw(size=(4, 8)), "out": draw(size=8)}
 
     def L1(phi, theta, batch):
         real, z = batch
@@ -32,8 +32,8 @@ def game_of_networks():
         return critic(phi, real).mean() - critic(phi, z @ theta).mean() - 0.1 * decay
 
     game = Game(L1, lambda phi, theta, batch: -critic(phi, batch[1] @ theta).mean())
-    batch = jax.random.normal(keys[2], (64, 4)), jax.random.normal(keys[3], (64, 4))
-    return game, Players(phi, jnp.eye(4) + 0.3), batch
+    batch = draw(size=(64, 4)), draw(size=(64, 4))
+    return game, Players(phi, np.eye(4) + 0.3), batch
 
 
 def jacobian(game, x, batch):
@@ -68,7 +68,7 @@ def test_a_field_of_another_state_has_a_spectrum_too() -> None:
 
 
 def test_float32_networks_are_taken_as_they_are() -> None:
-    game, x, batch = jax.tree.map(lambda leaf: leaf, game_of_networks())
+    game, x, batch = game_of_networks()
     exact = jacobian_spectrum(game, x, batch, k=2, which="LM")
     with jax.enable_x64(False):
         x, batch = jax.tree.map(lambda leaf: jnp.asarray(leaf, "float32"), (x, batch))
