@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from supple.training.functional import need_jax
+from supple.training import functional
 
-need_jax("supple.energy")  # before files that import JAX
+functional.need_jax("supple.energy")  # before files that import JAX
 
 from supple.energy.chains import Chains, run, sample  # noqa: E402
 from supple.energy.evaluate import auroc, effective_sample_size, frechet_distance, r_hat  # noqa: E402
