@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians in the plane on which GANs lose modes: 8 on a ring, 25 on a grid; and what was found."""
+"""Mixtures of Gaussians in the plane on which GANs lose modes, 8 on a ring or 25 on a grid; what is lost."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def grid(side: int = 5, spacing: float = 2.0, sd: float = 0.05) -> Mixture:
 
 
 class Coverage(NamedTuple):
-    """How many modes have a good sample, the share of good samples, and KL(theirs over modes ‖ uniform), nats.
+    """How many modes have a good sample, the share of good samples, KL(theirs over modes ‖ uniform) in nats.
 
     A sample is good within three deviations of a mode, as are 98.9% of the mixture's own. The KL is log k if
     no sample is good.
