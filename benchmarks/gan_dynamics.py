@@ -1,0 +1,124 @@
+"""What becomes of every game of Dirac's GAN under every integrator: the convergence table, measured.
+
+All start from (φ, θ) = (.1, .2, .2, .1), in one dimension from (.1, .2), and run for the same time. In a
+cell, → converges, ○ orbits and ◎ is a limit cycle, with the radius of the fake point; ↗ diverges. Rates are
+by time: of e^(rate t), or of t^rate. The first column is the flow itself, by small steps of RK4.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cyclopts
+import jax
+import numpy as np
+from machine import circumstances
+from rich import box
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from supple.adversarial import dirac
+from supple.adversarial.games import Players
+from supple.adversarial.integrators import (
+    Integrator,
+    alternating,
+    consensus,
+    extragradient,
+    ode_gan,
+    optimistic,
+    rk4,
+    simultaneous,
+    symplectic_gradient_adjustment,
+)
+from supple.adversarial.verdict import Verdict, judge
+
+HERE = Path(__file__).resolve().parent
+FINE = 0.02  # step of the flow
+MARKS = {"converges": "→", "orbits": "○", "limit cycle": "◎", "diverges": "↗"}
+
+
+def methods(step: float, strength: float) -> dict[str, tuple[Callable[[Any], Integrator], float]]:
+    """By name: what makes the integrator of a game, and its step."""
+    return {
+        "flow": (partial(rk4, step=FINE), FINE),
+        "simultaneous": (partial(simultaneous, rule=step), step),
+        "alternating": (partial(alternating, rule=step), step),
+        "extragradient": (partial(extragradient, rule=step), step),
+        "optimistic": (partial(optimistic, rule=step), step),
+        "consensus": (partial(consensus, rule=step, strength=strength), step),
+        "SGA": (partial(symplectic_gradient_adjustment, rule=step, strength=strength), step),
+        "RK4": (partial(rk4, step=step), step),
+        "ODE-GAN": (partial(ode_gan, step=step, strength=strength), step),
+    }
+
+
+def main(
+    *,
+    step: float = 0.1,
+    strength: float = 0.1,
+    time: float = 2000.0,
+    out: Path = HERE / "results" / "gan_dynamics.json",
+) -> None:
+    """Judge all games under all integrators: print a table a dimension, and write the verdicts as JSON.
+
+    Args:
+        step: Of every integrator but the flow.
+        strength: γ of consensus, λ of symplectic gradient adjustment and of ODE-GAN.
+        time: How long each run is, in units of the flow.
+        out: The JSON file.
+    """
+    load = os.getloadavg()
+    report: dict[str, Any] = {"step": step, "strength": strength, "time": time}
+    console = Console(width=150, highlight=False)
+    runs = methods(step, strength)
+    with jax.enable_x64(True):
+        for d in (1, 2):
+            table = Table(title=f"{d}-D, step {step}, strength {strength}", box=box.SIMPLE_HEAD)
+            for head in ("game", *runs):
+                table.add_column(head, no_wrap=True)
+            report[f"{d}-D"] = {}
+            for name, row in track(
+                dirac.TABLE.items(), "games", console=Console(stderr=True), transient=True
+            ):
+                found = {key: run(row.game, d, make, h, time) for key, (make, h) in runs.items()}
+                report[f"{d}-D"][name] = {key: plain(verdict) for key, verdict in found.items()}
+                table.add_row(name, *map(cell, found.values()))
+            console.print(table)
+    report["machine"] = circumstances() | {"jax": jax.__version__, "load": [load, os.getloadavg()]}
+    out.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+
+
+def run(game: Any, d: int, make: Callable[[Any], Integrator], step: float, time: float) -> Verdict:
+    """The verdict on one cell, from about 4,000 points."""
+    start = Players(*(np.array(x[:d]) for x in dirac.START))
+    every = max(1, round(time / step / 4000))
+    return judge(make(game), start, every * round(time / step / every), every=every, time=step)
+
+
+def cell(found: Verdict) -> str:
+    mark = MARKS[found.kind]
+    if found.rate is None:
+        return f"{mark} {found.radius:.4f}"
+    return f"{mark} e^{found.rate:.3g}t" if found.law == "exponential" else f"{mark} t^{found.rate:.2f}"
+
+
+def plain(found: Verdict) -> dict[str, Any]:
+    """A verdict for JSON, which has no infinity."""
+
+    def number(x: float | None) -> float | None:
+        return float(f"{x:.6g}") if x is not None and np.isfinite(x) else None
+
+    evidence = {name: number(value) for name, value in found.evidence.items()}
+    numbers = {"radius": number(found.radius), "rate": number(found.rate)}
+    return {"verdict": found.kind, **numbers, "law": found.law, "evidence": evidence}
+
+
+if __name__ == "__main__":
+    sys.exit(cyclopts.run(main))
