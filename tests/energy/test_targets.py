@@ -16,7 +16,7 @@ TARGETS = {
     "mixture": targets.mixture(RING_OF_4, 0.4, [0.1, 0.2, 0.3, 0.5]),
     "rings": targets.rings([1, 3], 0.5),
     "disk": targets.rings([0], 1),
-    "banana": targets.banana(bend=0.5),
+    "banana": targets.banana(bend=0.4),
 }
 every_target = pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS.keys())
 
