@@ -1,13 +1,15 @@
 """What becomes of every game of Dirac's GAN under every integrator: the convergence table, measured.
 
 All start from (φ, θ) = (.1, .2, .2, .1), in one dimension from (.1, .2), and run for the same time. In a
-cell, → converges, ○ orbits and ◎ is a limit cycle, with the radius of the fake point; ↗ diverges. Rates are
-by time: of e^(rate t), or of t^rate. The first column is the flow itself, by small steps of RK4.
+cell, → converges, ■ comes to rest too, but so far from the real point; ○ orbits and ◎ is a limit cycle, with
+the radius of the fake point; ↗ diverges. Rates are by time: of e^(rate t), or of t^rate. The first column is
+the flow itself, by small steps of RK4.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -25,7 +27,6 @@ from rich.progress import track
 from rich.table import Table
 
 from supple.adversarial import dirac
-from supple.adversarial.games import Players
 from supple.adversarial.integrators import (
     Integrator,
     alternating,
@@ -76,7 +77,7 @@ def main(
     """
     load = os.getloadavg()
     report: dict[str, Any] = {"step": step, "strength": strength, "time": time}
-    console = Console(width=150, highlight=False)
+    console = Console(width=160, highlight=False)
     runs = methods(step, strength)
     with jax.enable_x64(True):
         for d in (1, 2):
@@ -97,27 +98,34 @@ def main(
 
 def run(game: Any, d: int, make: Callable[[Any], Integrator], step: float, time: float) -> Verdict:
     """The verdict on one cell, from about 4,000 points."""
-    start = Players(*(np.array(x[:d]) for x in dirac.START))
     every = max(1, round(time / step / 4000))
-    return judge(make(game), start, every * round(time / step / every), every=every, time=step)
+    return judge(make(game), dirac.start(d), every * round(time / step / every), every=every, time=step)
 
 
 def cell(found: Verdict) -> str:
-    mark = MARKS[found.kind]
     if found.rate is None:
-        return f"{mark} {found.radius:.4f}"
-    return f"{mark} e^{found.rate:.3g}t" if found.law == "exponential" else f"{mark} t^{found.rate:.2f}"
+        return f"{MARKS[found.kind]} {found.radius:.4f}"
+    if found.kind == "converges" and place(found) > 0.1:
+        return f"■ {place(found):.2f}"
+    law = f"e^{found.rate:.2g}t" if found.law == "exponential" else f"t^{found.rate:.2f}"
+    return f"{MARKS[found.kind]} {law}"
+
+
+def place(found: Verdict) -> float:
+    """How far from the real point, 0, the fake point is in the mean."""
+    return float(np.linalg.norm(found.centre.theta)) if found.centre else math.inf
 
 
 def plain(found: Verdict) -> dict[str, Any]:
     """A verdict for JSON, which has no infinity."""
 
     def number(x: float | None) -> float | None:
-        return float(f"{x:.6g}") if x is not None and np.isfinite(x) else None
+        return float(f"{x:.6g}") if x is not None and math.isfinite(x) else None
 
+    numbers = {"rate": found.rate, "radius": found.radius, "place": place(found)}
     evidence = {name: number(value) for name, value in found.evidence.items()}
-    numbers = {"radius": number(found.radius), "rate": number(found.rate)}
-    return {"verdict": found.kind, **numbers, "law": found.law, "evidence": evidence}
+    numbers = {name: number(value) for name, value in numbers.items()}
+    return {"verdict": found.kind, "law": found.law, **numbers, "evidence": evidence}
 
 
 if __name__ == "__main__":

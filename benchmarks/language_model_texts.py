@@ -6,8 +6,8 @@ r"""The texts that the shipped language models were trained on, from the project
 
 English: the Penn Treebank's usual text, lower-cased and without punctuation, less lines 2 to 3911, which are
 the sentences of NLTK's sample of trees. Chinese: sentences of 6 to 40 characters, of Han, digits, letters and
-pauses (，、；：), from a corpus of news, books and encyclopaedias. Numbers are N; the last mark is left out,
-as the end of a line says as much.
+pauses (，、；：), from a corpus of news, books and encyclopaedias; numbers are N, and as in English there are
+no marks: where a clause ends is for the model to find.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("SUPPLE_DATA", HERE.parents[1] / "shared" / "data"))
 SAMPLE = slice(1, 3911)  # lines of the Penn Treebank that are NLTK's sample
 SENTENCE = re.compile(r"(?:^|(?<=[。！？]))([\u4e00-\u9fff][\u4e00-\u9fff0-9A-Za-z，、；：]{5,39})[。！？]")
+PAUSE = re.compile("[，、；：]")
 NUMBER = re.compile(r"[0-9]+")
 TRAIN, VALID, PARTS = 200, 4, 1000  # of so many parts of the sentences, by their hash, these are used
 
@@ -57,7 +58,7 @@ def chinese(folder: Path) -> None:
 def sentences(path: Path) -> Iterator[str]:
     with lzma.open(path, "rt", encoding="utf-8") as file:
         for line in file:
-            yield from (NUMBER.sub("N", sentence) for sentence in SENTENCE.findall(line))
+            yield from (PAUSE.sub("", NUMBER.sub("N", sentence)) for sentence in SENTENCE.findall(line))
 
 
 def write(folder: Path, **texts: Iterable[str]) -> None:
