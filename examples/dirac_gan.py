@@ -54,16 +54,11 @@ FILMS = {  # file: (game, how much farther out it starts, units of time in one d
 }
 
 
-def start(d: int, size: float = 1.0) -> Players:
-    """(.1, .2) and (.2, .1), or their first coordinates."""
-    return Players(*(size * np.array(x[:d]) for x in dirac.START))
-
-
-def flow(name: str, d: int, time: float, size: float = 1.0, points: int = 1600) -> Players:
+def flow(name: str, d: int, time: float, size: float = 1.0, points: int = 800) -> Players:
     """A trajectory by RK4, recorded so often."""
     every = max(1, round(time / STEP / points))
     steps = every * points
-    return play(rk4(dirac.TABLE[name].field, time / steps), start(d, size), steps, every=every)
+    return play(rk4(dirac.TABLE[name].field, time / steps), dirac.start(d, size), steps, every=every)
 
 
 def table(console: Console) -> None:
@@ -71,7 +66,7 @@ def table(console: Console) -> None:
     found = Table("game", "one dimension", "two dimensions")
     for name, row in dirac.TABLE.items():
         method = rk4(row.field, STEP)
-        verdicts = [judge(method, start(d), 100_000, every=25, time=STEP) for d in (1, 2)]
+        verdicts = [judge(method, dirac.start(d), 100_000, every=25, time=STEP) for d in (1, 2)]
         found.add_row(name, *map(str, verdicts))
     console.print(found)
 
@@ -116,7 +111,7 @@ def methods(h: float) -> dict[str, object]:
 def draw_integrators(path: Path) -> None:
     figure, grid = plt.subplots(2, 4, figsize=(11, 5.8), layout="constrained")
     for axes, (name, method) in zip(grid.flat, methods(0.2).items(), strict=True):
-        trajectory = play(method, start(1), 120)
+        trajectory = play(method, dirac.start(1), 120)
         portraits.phase_portrait(axes, dirac.bilinear().field, 0.3 if name != "simultaneous" else 2.6)
         portraits.draw_trajectory(axes, trajectory)
         axes.set_title(name, fontsize=10)
@@ -133,10 +128,10 @@ def make_films() -> None:
     circles = {
         f"{name}, and its average": flow(name, 2, time) for name, time in (("GAN-QP", 60), ("WGAN", 12))
     }
-    means = {name: averaged(circle, 0.999) for name, circle in circles.items()}
+    means = {name: averaged(circle, 0.998) for name, circle in circles.items()}
     portraits.film(PICTURES / "dirac_average.gif", circles, averages=means)
     chosen = ["simultaneous", "alternating", "extragradient"]
-    made = {name: play(methods(0.1)[name], start(1), 320) for name in chosen}
+    made = {name: play(methods(0.1)[name], dirac.start(1), 320) for name in chosen}
     portraits.film(PICTURES / "dirac_integrators.gif", made)
 
 

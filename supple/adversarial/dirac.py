@@ -23,7 +23,11 @@ from supple.adversarial.games import Field, Game, Players, consensus_field
 
 Quantity = Callable[[Players], Any]
 
-START = Players((0.1, 0.2), (0.2, 0.1))  # of the trajectories that are known in numbers
+
+def start(d: int = 2, size: float = 1.0) -> Players:
+    """φ = (.1, .2, 0, …) and θ = (.2, .1, 0, …) in d dimensions: here trajectories are known in numbers."""
+    phi, theta = (size * jnp.array([*x, *[0.0] * d])[:d] for x in ((0.1, 0.2), (0.2, 0.1)))
+    return Players(phi, theta)
 
 
 def norm(x: Any) -> Any:

@@ -55,8 +55,10 @@ def alternating(game: Game, rule: Rule, critic_steps: int = 1) -> Integrator:
     """The critic moves first, and the generator answers the new critic.
 
     With `critic_steps` n the generator moves in every n-th step only. A single optimiser is used for both
-    players, each with a memory of its own.
+    players, each with a memory of its own. ValueError if n is below 1.
     """
+    if critic_steps < 1:
+        raise ValueError(f"critic_steps = {critic_steps} should be 1 or more")
     both = isinstance(rule, tuple) and not isinstance(rule, optax.GradientTransformation)  # a tuple too
     rules = Players(*map(optimiser, rule if both else (rule, rule)))
 
@@ -162,10 +164,12 @@ def play(integrator: Integrator, x: Any, steps: int, batches: Any = None, every:
     """The trajectory from x: a pytree like x whose arrays have a first axis of 1 + steps / every points.
 
     `batches` are stacked, one a step; a toy has none. One compiled scan, compiled once for an integrator.
-    ValueError unless `every` divides `steps`.
+    ValueError unless `every` divides `steps`, and there are as many batches.
     """
     if steps < 1 or every < 1 or steps % every:
         raise ValueError(f"steps = {steps} should be a multiple of every = {every}, both above 0")
+    for given in {len(batch) for batch in jax.tree.leaves(batches)} - {steps}:
+        raise ValueError(f"{given} batches for {steps} steps; stack one for each along the first axis")
     x = jax.tree.map(jnp.asarray, x)
     return scanned(integrator, x, steps // every, every, batches)
 
@@ -187,7 +191,12 @@ def scanned(integrator: Integrator, x: Any, records: int, every: int, batches: A
 
 
 def averaged(trajectory: Any, decay: float) -> Any:
-    """The running averages Σ β^(N−n) xₙ / Σ β^(N−n) of a trajectory, at each of its points; β = `decay`."""
+    """The running averages Σ β^(N−n) xₙ / Σ β^(N−n) of a trajectory, at each of its points; β = `decay`.
+
+    ValueError unless 0 ≤ β < 1.
+    """
+    if not 0 <= decay < 1:
+        raise ValueError(f"decay = {decay} should be from 0 to below 1; for the mean take that of the points")
     ema = optax.ema(decay)
 
     def step(memory: Any, x: Any) -> tuple[Any, Any]:

@@ -27,10 +27,7 @@ def double():
         yield
 
 
-def players(d, seed=None):
-    """The start of the table in its first d dimensions, or a random one."""
-    if seed is None:
-        return Players(*(np.array(x[:d]) for x in dirac.START))
+def players(d, seed):
     return Players(*np.random.default_rng(seed).normal(size=(2, d)))
 
 
@@ -76,7 +73,7 @@ def test_the_non_saturating_gan_loses_2_s_tanh_half_s(z) -> None:
 @cache
 def flow(name, d):
     """A trajectory of 200 units of time, 16 turns and more, with half a unit between points."""
-    return play(rk4(dirac.TABLE[name].field, 0.005), players(d), 40_000, every=100)
+    return play(rk4(dirac.TABLE[name].field, 0.005), dirac.start(d), 40_000, every=100)
 
 
 @pytest.mark.parametrize("name", [name for name, row in dirac.TABLE.items() if row.conserved])
@@ -92,7 +89,7 @@ def test_conserved_quantities_stay_along_trajectories(name) -> None:
     "name", ["non-saturating", "GAN-QP", "WGAN-GP, c = 0", "non-saturating + R1", "consensus"]
 )
 def test_the_distance_is_a_lyapunov_function(name) -> None:
-    trajectory = play(rk4(dirac.TABLE[name].field, 0.05), players(2), 4000, every=10)
+    trajectory = play(rk4(dirac.TABLE[name].field, 0.05), dirac.start(2), 4000, every=10)
     assert rise(dirac.energy, trajectory) < 1e-12
     assert drift(dirac.energy, trajectory) > 0.03
 
@@ -108,7 +105,7 @@ CIRCLES = {  # name: (radius of θ, of φ, period, time to settle) from (.1, .2,
 def test_radius_and_period_of_circles(name) -> None:
     theta, phi, period, settled = CIRCLES[name]
     row = dirac.TABLE[name]
-    before = play(rk4(row.field, 0.05), players(2), 20 * settled, every=20 * settled)
+    before = play(rk4(row.field, 0.05), dirac.start(2), 20 * settled, every=20 * settled)
     now = play(rk4(row.field, period / 200), jax.tree.map(lambda x: x[-1], before), 200)
     np.testing.assert_allclose(np.linalg.norm(now.theta, axis=1), theta, atol=1e-3)
     np.testing.assert_allclose(np.linalg.norm(now.phi, axis=1), phi, atol=1e-3)
@@ -133,13 +130,13 @@ def test_the_critic_of_wgan_keeps_its_norm_and_in_one_dimension_the_fake_point_f
 
 @pytest.mark.parametrize("strength", [0.1, 0.5])
 def test_wgan_gp_in_one_dimension_swings_by_its_closed_form(strength) -> None:
-    trajectory = play(rk4(dirac.wgan_gp(strength).field, 0.005), players(1), 60_000, every=5)
+    trajectory = play(rk4(dirac.wgan_gp(strength).field, 0.005), dirac.start(1), 60_000, every=5)
     swing = 2 * strength / np.tanh(np.pi * strength / (2 * np.sqrt(1 - strength**2)))
     assert np.abs(trajectory.theta[-4000:]).max() == pytest.approx(swing, abs=1e-3)
 
 
 def test_wgan_gp_in_one_dimension_stops_at_a_wrong_place_if_the_penalty_is_strong() -> None:
-    trajectory = play(rk4(dirac.wgan_gp(1.5).field, 0.01), players(1), 3000)
+    trajectory = play(rk4(dirac.wgan_gp(1.5).field, 0.01), dirac.start(1), 3000)
     assert np.abs(trajectory.theta[-1, 0]) == pytest.approx(3.0, abs=1e-3)
 
 
@@ -188,7 +185,7 @@ LAWS = {  # (name, dimensions): law and rate, from eigenvalues or from d‖z‖�
 @every_dimension
 def test_verdicts(name, d) -> None:
     row = dirac.TABLE[name]
-    found = judge(rk4(row.field, 0.02), players(d), 100_000, every=25, time=0.02)
+    found = judge(rk4(row.field, 0.02), dirac.start(d), 100_000, every=25, time=0.02)
     assert found.kind == row.verdicts[d > 1], found
     law, rate = LAWS.get((name, d), (None, None))
     assert found.law == law
@@ -202,7 +199,7 @@ def test_verdicts(name, d) -> None:
 
 def test_the_average_of_the_weights_finds_the_centre_of_an_orbit() -> None:
     """The fake point goes round the real one at .173; its EMA of the last 100 units of time comes near."""
-    trajectory = play(rk4(dirac.TABLE["non-saturating"].field, 0.05), players(2), 40_000, every=4)
+    trajectory = play(rk4(dirac.TABLE["non-saturating"].field, 0.05), dirac.start(2), 40_000, every=4)
     assert np.linalg.norm(trajectory.theta[-1]) == pytest.approx(0.1732, abs=1e-3)
     mean = averaged(trajectory, 1 - 0.2 / 100)
     expected = 0.1732 * abs(0.002 / (1 - 0.998 * np.exp(0.1j)))  # a turn of .1 from point to point

@@ -164,9 +164,15 @@ def test_each_step_sees_its_batch_and_every_skips_records() -> None:
     np.testing.assert_allclose(x.theta, x.phi)
 
 
-def test_steps_that_do_not_fill_the_records_are_refused() -> None:
+def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="steps = 10 should be a multiple of every = 3"):
         play(simultaneous(GAME, 0.1), START, 10, every=3)
+    with pytest.raises(ValueError, match="3 batches for 10 steps; stack one for each"):
+        play(simultaneous(GAME, 0.1), START, 10, np.zeros(3))
+    with pytest.raises(ValueError, match="critic_steps = 0 should be 1 or more"):
+        alternating(GAME, 0.1, critic_steps=0)
+    with pytest.raises(ValueError, match="decay = 1 should be from 0 to below 1"):
+        averaged(np.zeros(3), 1)
 
 
 def test_the_average_of_an_orbit_is_its_centre() -> None:
