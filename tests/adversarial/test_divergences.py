@@ -25,10 +25,13 @@ X = np.linspace(-12, 12, 40_001)
 every = pytest.mark.parametrize("name", FAMILY)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def in_double() -> Iterator[None]:
+    """In float64, and compiled quickly, as much is compiled here and runs for a moment."""
+    jax.config.update("jax_disable_most_optimizations", True)
     with double():
         yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def integral(y: np.ndarray) -> float:

@@ -1,0 +1,140 @@
+"""A GAN on MNIST: samples, and what averages of weights are worth by features of a small classifier.
+
+    pip install "supple[learn,plot]"
+    python examples/gan_mnist.py
+    python examples/gan_mnist.py --dataset cifar10 --images images.npz     # on a GPU
+
+MNIST's files are looked for in the folder SUPPLE_DATA, else ../shared/data. For CIFAR-10, `images.npz` holds
+the images `x` (n, 32, 32, 3) as bytes and their labels `y`. Writes to examples/pictures `gan_mnist.png`,
+samples by the average of weights, and `gan_mnist.gif`, how they came about. An interrupted run goes on from
+runs/gan_mnist with --resume.
+
+FID here is the Fréchet distance of features of a classifier that is trained here: it orders these samples,
+and is not to be compared with published ones. Beside it stands that of test images: no generator is to do
+better.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import cyclopts
+import mnist
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import supple  # noqa: F401  # before Keras: it chooses the backend
+
+from supple.adversarial import networks  # isort: skip
+from supple.adversarial.recipes import RECIPES  # isort: skip
+from supple.adversarial.steps import from_array  # isort: skip
+from supple.adversarial.trainer import generate, train  # isort: skip
+from supple.energy import networks as energies  # isort: skip
+from supple.energy.features import train_features  # isort: skip
+from supple.energy.pictures_images import save_film, save_sheet  # isort: skip
+
+HERE = Path(__file__).resolve().parent
+RUNS, PICTURES = HERE.parent / "runs" / "gan_mnist", HERE / "pictures"
+FRAMES = 20  # of the film, and lines of the table
+
+
+def data_of(dataset: str, images: Path | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images as bytes (n, height, width, channels) and labels to train on, and images held out."""
+    if dataset == "mnist":
+        return mnist.images("train")[..., None], mnist.labels("train"), mnist.images("t10k")[..., None]
+    if images is None:
+        raise SystemExit("give the images of CIFAR-10: --images FILE.npz with x (n, 32, 32, 3) and y (n,)")
+    with np.load(images) as file:
+        x, y = file["x"], file["y"]
+    held = len(x) // 6
+    return x[held:], y[held:], x[:held]
+
+
+def players(dataset: str, latent: int, seed: int) -> tuple[Any, Any]:
+    """A critic, which is an energy, and a generator."""
+    if dataset == "mnist":
+        shape = 28, 28, 1
+        critic = energies.convolutional(shape, width=16, seed=2 * seed)
+        return critic, networks.convolutional(latent, shape, width=16, seed=2 * seed + 1)
+    shape = 32, 32, 3
+    critic = energies.residual(shape, spectral=False, seed=2 * seed)
+    return critic, networks.residual(latent, shape, seed=2 * seed + 1)
+
+
+def main(
+    *,
+    dataset: Literal["mnist", "cifar10"] = "mnist",
+    images: Path | None = None,
+    loss: str | None = None,
+    penalty: str | None = None,
+    strength: float | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    n: int = 5000,
+    resume: bool = False,
+    runs: Path = RUNS,
+    pictures: Path = PICTURES,
+) -> None:
+    """Train, print a table of FIDs, and write samples and a film.
+
+    Args:
+        dataset: Which images; with CIFAR-10 larger networks, for a GPU.
+        images: File of CIFAR-10.
+        loss: A name of supple.adversarial.losses.LOSSES.
+        penalty: A name of supple.adversarial.penalties.PENALTIES.
+        strength: Of the penalty.
+        steps: Of training.
+        seed: Of networks and noise.
+        n: Samples for FID.
+        resume: Go on from the checkpoint.
+        runs: Folder of the checkpoint.
+        pictures: Folder of the pictures.
+    """
+    given = {"loss": loss, "penalty": penalty, "strength": strength, "steps": steps, "seed": seed}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    recipe = replace(RECIPES[{"mnist": "MNIST", "cifar10": "CIFAR-10"}[dataset]], **changes)
+    console = Console(width=100, highlight=False)
+    x, y, held = data_of(dataset, images)
+    features = train_features(x / np.float32(255), y)
+    console.print(f"classifier for FID: {features.accuracy:.2%} right on images it was not trained on")
+    real = x[:n] / np.float32(255)
+    critic, generator = players(dataset, recipe.latent, seed)
+    decays, best = (None, *recipe.averages), recipe.averages[0]
+    table = Table("step", "last weights", *(f"average {decay}" for decay in recipe.averages), title="FID")
+    frames = []
+
+    def watch(training: Any) -> None:
+        found = [np.asarray(generate(generator, training, recipe, n, decay=decay)) for decay in decays]
+        table.add_row(f"{training.steps:,}", *(f"{features.distance(real, fake):.2f}" for fake in found))
+        frames.append(found[1][:100])
+
+    every = max(1, recipe.steps // FRAMES)
+    trained = train(
+        critic,
+        generator,
+        from_array(x),
+        recipe,
+        folder=runs / dataset,
+        resume=resume,
+        every=every,
+        watch=watch,
+    )
+    if not trained.training.steps:
+        raise SystemExit("diverged at once: lower the rates of the recipe, or give another penalty")
+    console.print(table)
+    console.print(
+        f"FID of {min(n, len(held)):,} images held out: {features.distance(real, held[:n] / 255):.2f}"
+    )
+    samples = generate(generator, trained.training, recipe, 100, seed=1, decay=best)
+    pictures.mkdir(parents=True, exist_ok=True)
+    save_sheet(pictures / f"gan_{dataset}.png", samples)
+    if frames:
+        save_film(pictures / f"gan_{dataset}.gif", np.stack(frames, 1)[:50], scale=1, rate=4)
+    console.print(f"pictures in {pictures}")
+
+
+if __name__ == "__main__":
+    cyclopts.run(main)
