@@ -32,7 +32,8 @@ def gaussian(mean: Any, covariance: Any) -> Target:
     whiten = np.linalg.inv(root).T
 
     def U(x: Any) -> Any:
-        return (((x - mean) @ whiten) ** 2).sum(-1) / 2
+        x = jnp.asarray(x)
+        return (((x - jnp.asarray(mean, x.dtype)) @ jnp.asarray(whiten, x.dtype)) ** 2).sum(-1) / 2
 
     def sample(n: int, seed: int = 0) -> np.ndarray:
         return mean + np.random.default_rng(seed).normal(size=(n, d)) @ root.T
@@ -53,8 +54,9 @@ def mixture(means: Any, sd: float, weights: Sequence[float] | None = None) -> Ta
     share, log_w = w / w.sum(), np.log(w)
 
     def U(x: Any) -> Any:
-        square = sum((x[:, None, i] - means[:, i]) ** 2 for i in range(d))  # (n, k)
-        return -jax.nn.logsumexp(log_w - square / (2 * sd**2), axis=-1)
+        x = jnp.asarray(x)
+        square = sum((x[:, None, i] - jnp.asarray(means[:, i], x.dtype)) ** 2 for i in range(d))  # (n, k)
+        return -jax.nn.logsumexp(jnp.asarray(log_w, x.dtype) - square / (2 * sd**2), axis=-1)
 
     def sample(n: int, seed: int = 0) -> np.ndarray:
         rng = np.random.default_rng(seed)
@@ -83,8 +85,9 @@ def rings(radii: Sequence[float], sd: float) -> Target:
     share = i1 / i1.sum()
 
     def U(x: Any) -> Any:
+        x = jnp.asarray(x)
         radius = jnp.sqrt((x**2).sum(-1) + 1e-12)  # so that there is a gradient at 0
-        return -jax.nn.logsumexp(-((radius[:, None] - r) ** 2) / (2 * sd**2), axis=-1)
+        return -jax.nn.logsumexp(-((radius[:, None] - jnp.asarray(r, x.dtype)) ** 2) / (2 * sd**2), axis=-1)
 
     def sample(n: int, seed: int = 0) -> np.ndarray:
         rng = np.random.default_rng(seed)
@@ -107,7 +110,7 @@ def banana(width: float = 1.0, bend: float = 1.0, sd: float = 0.3) -> Target:
     above_zero(width=width, sd=sd)
 
     def U(z: Any) -> Any:
-        x, y = z[:, 0], z[:, 1]
+        x, y = jnp.asarray(z).T
         return x**2 / (2 * width**2) + (y - bend * x**2) ** 2 / (2 * sd**2)
 
     def sample(n: int, seed: int = 0) -> np.ndarray:
