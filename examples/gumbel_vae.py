@@ -21,7 +21,6 @@ from its last checkpoint, in runs/gumbel_vae, where figures and pictures go too.
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import platform
@@ -32,6 +31,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import cyclopts
+import mnist
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -46,7 +46,6 @@ from supple.sampling.distributions import Bernoulli, Categorical  # isort: skip
 from supple.sampling.schedules import Exponential  # isort: skip
 
 HERE = Path(__file__).resolve().parent
-DATA = Path(os.environ.get("SUPPLE_DATA", HERE.parent.parent / "shared" / "data"))
 RUNS = HERE.parent / "runs" / "gumbel_vae"
 PIXELS, HIDDEN, SIZE = 784, 200, 200  # SIZE numbers in a sample of all latents
 ANNEALED = Exponential(rate=1e-4)  # max(.5, exp(-.0001 step)), as in Jang et al. 2017
@@ -91,12 +90,7 @@ METHODS = {
 
 def pixels_of(name: str) -> np.ndarray:
     """Pixels, 0 or 1, of shape (n, 784)."""
-    path = DATA / "mnist" / f"{name}-images-idx3-ubyte.gz"
-    if not path.exists():
-        sys.exit(
-            f"no {path}: set SUPPLE_DATA to the folder of mnist/, which holds MNIST's files as published"
-        )
-    grey = np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=16).reshape(-1, PIXELS)
+    grey = mnist.images(name).reshape(-1, PIXELS)
     return (np.random.default_rng(0).random(grey.shape, np.float32) < grey / np.float32(255)).astype(np.uint8)
 
 
