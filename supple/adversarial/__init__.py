@@ -6,7 +6,8 @@ from supple.training import functional
 
 functional.need_jax("supple.adversarial")  # before files that import JAX
 
-from supple.adversarial import dirac, flows, portraits  # noqa: E402
+from supple.adversarial import dirac, flows, losses, networks, penalties, pictures, portraits  # noqa: E402
+from supple.adversarial.divergences import DIVERGENCES, alpha_divergence, bound, estimate  # noqa: E402
 from supple.adversarial.games import (  # noqa: E402
     Game,
     Players,
@@ -28,7 +29,13 @@ from supple.adversarial.integrators import (  # noqa: E402
     simultaneous,
     symplectic_gradient_adjustment,
 )
+from supple.adversarial.losses import LOSSES, Loss, of_divergence  # noqa: E402
+from supple.adversarial.penalties import PENALTIES, normalised  # noqa: E402
+from supple.adversarial.recipes import RECIPES, Recipe  # noqa: E402
+from supple.adversarial.rings import Coverage, Mixture, coverage, grid, ring  # noqa: E402
 from supple.adversarial.spectrum import jacobian_spectrum  # noqa: E402
+from supple.adversarial.steps import Data, Training, from_array, network_game  # noqa: E402
+from supple.adversarial.trainer import Trained, generate, generator_weights, train  # noqa: E402
 from supple.adversarial.verdict import (  # noqa: E402
     Verdict,
     along,
@@ -40,32 +47,60 @@ from supple.adversarial.verdict import (  # noqa: E402
 )
 
 __all__ = [
+    "DIVERGENCES",
+    "LOSSES",
+    "PENALTIES",
+    "RECIPES",
+    "Coverage",
+    "Data",
     "Game",
     "Integrator",
+    "Loss",
+    "Mixture",
     "Players",
+    "Recipe",
+    "Trained",
+    "Training",
     "Verdict",
     "adaptive",
     "adjusted_field",
     "along",
+    "alpha_divergence",
     "alternating",
     "averaged",
+    "bound",
     "consensus",
     "consensus_field",
+    "coverage",
     "dirac",
     "drift",
+    "estimate",
     "extragradient",
     "flows",
+    "from_array",
+    "generate",
+    "generator_weights",
+    "grid",
     "jacobian_spectrum",
     "judge",
+    "losses",
+    "network_game",
+    "networks",
+    "normalised",
     "ode_gan",
+    "of_divergence",
     "optimistic",
+    "penalties",
+    "pictures",
     "play",
     "portraits",
     "rate_of_change",
+    "ring",
     "rise",
     "rk4",
     "simultaneous",
     "symplectic_gradient_adjustment",
+    "train",
     "vector_field",
     "verdict",
 ]
