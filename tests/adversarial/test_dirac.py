@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supple.adversarial import dirac
-from supple.adversarial.games import Players, vector_field
-from supple.adversarial.integrators import averaged, play, rk4
+from supple.adversarial import dirac, losses
+from supple.adversarial.games import Game, Players, vector_field
+from supple.adversarial.integrators import averaged, play, rk4, simultaneous
 from supple.adversarial.spectrum import jacobian_spectrum
 from supple.adversarial.verdict import along, drift, judge, rate_of_change, rise
 
@@ -205,3 +205,37 @@ def test_the_average_of_the_weights_finds_the_centre_of_an_orbit() -> None:
     expected = 0.1732 * abs(0.002 / (1 - 0.998 * np.exp(0.1j)))  # a turn of .1 from point to point
     assert np.linalg.norm(mean.theta[-1]) == pytest.approx(expected, rel=0.01)
     assert expected < 0.004
+
+
+@pytest.mark.parametrize(
+    ("name", "loss"),
+    [
+        ("saturating", losses.saturating),
+        ("non-saturating", losses.non_saturating),
+        ("bilinear", losses.wasserstein),
+    ],
+)
+def test_the_losses_of_networks_make_the_same_games(name, loss) -> None:
+    def scores(phi, theta):
+        return jnp.zeros(1), (theta @ phi)[None]
+
+    game = Game(
+        lambda phi, theta, batch: -loss.critic(*scores(phi, theta)),
+        lambda phi, theta, batch: loss.generator(*scores(phi, theta)),
+    )
+    z = players(3, 0)
+    jax.tree.map(np.testing.assert_allclose, vector_field(game, z), dirac.TABLE[name].field(z))
+
+
+@pytest.mark.parametrize(
+    ("name", "radius"),
+    [("non-saturating", lambda h: np.sqrt(h)), ("GAN-QP", lambda h: 3 * np.pi / 4 * h / np.sqrt(2))],
+)
+def test_plain_steps_in_one_dimension_come_to_a_cycle_where_their_growth_meets_the_friction(
+    name, radius
+) -> None:
+    """h r² / 4 meets r⁴ / 8 on average, and h r² meets 4 r³ / 3π."""
+    h = 0.1
+    found = judge(simultaneous(dirac.TABLE[name].field, h), dirac.start(1), 20_000, every=5, time=h)
+    assert found.kind == "limit cycle"
+    assert found.radius == pytest.approx(radius(h), rel=0.01)
