@@ -1,4 +1,4 @@
-"""An energy of MNIST's digits, trained with chains: samples, missing halves, noise, and what is no digit.
+"""An energy of MNIST's digits, trained with chains: samples, missing halves, and what is no digit.
 
     pip install "supple[learn,plot]"
     python examples/energy_mnist.py
@@ -35,7 +35,7 @@ from supple.energy.jem import class_probabilities  # isort: skip
 from supple.energy.networks import convolutional  # isort: skip
 from supple.energy.pictures_images import save_film, save_sheet  # isort: skip
 from supple.energy.recipes import MNIST, Recipe  # isort: skip
-from supple.energy.tasks import denoise, energies_at, generate, inpaint  # isort: skip
+from supple.energy.tasks import energies_at, generate, inpaint  # isort: skip
 from supple.energy.trainer import Run, fit  # isort: skip
 
 HERE = Path(__file__).resolve().parent
@@ -54,14 +54,14 @@ def sampler_of(recipe: Recipe) -> Any:
 
 def draw_samples(model: Any, sampler: Any, steps: int, folder: Path) -> None:
     """Ten chains of each digit, from noise: a sheet, and a film of the first forty."""
-    y = np.tile(DIGITS, 10)
-    film = np.asarray(generate(model, noise(100, 1), sampler, steps, seed=1, y=y, keep=steps // 50))
+    y, every = np.tile(DIGITS, 10), max(1, steps // 50)
+    film = generate(model, noise(100, 1), sampler, steps - steps % every, seed=1, y=y, keep=every)
     save_sheet(folder / "energy_mnist_samples.png", film[:, -1])
     save_film(folder / "energy_mnist_chains.gif", film[:40], scale=1)
 
 
-def draw_repairs(model: Any, sampler: Any, steps: int, test: np.ndarray, y: np.ndarray, folder: Path) -> None:
-    """Digits; their lower halves gone; two completions each. Digits with noise; what is left of it."""
+def draw_halves(model: Any, sampler: Any, steps: int, test: np.ndarray, y: np.ndarray, folder: Path) -> None:
+    """Digits; their lower halves gone; two completions of each."""
     x, digits = test[:10], y[:10]
     known = np.zeros((28, 28, 1), bool)
     known[:14] = True
@@ -69,10 +69,6 @@ def draw_repairs(model: Any, sampler: Any, steps: int, test: np.ndarray, y: np.n
     for seed in 2, 3:
         rows.append(inpaint(model, x, known, noise(10, seed), sampler, steps, seed, y=digits))
     save_sheet(folder / "energy_mnist_inpainting.png", np.concatenate(rows))
-    noisy = x + 0.4 * np.random.default_rng(4).normal(size=x.shape).astype(np.float32)
-    # the sampler's U is of a temperature far below 1: the noise's weight in the sum is of that scale too
-    clean = denoise(model, noisy, 4.0, sampler, steps // 3, seed=4, y=digits)
-    save_sheet(folder / "energy_mnist_denoising.png", np.concatenate([x, noisy, clean]))
 
 
 def foreign(model: Any, test: np.ndarray, folder: Path) -> dict[str, float]:
@@ -168,7 +164,7 @@ def main(
     print(f"{run.steps} steps, {seconds:.0f} s of training, {len(run.rollbacks)} rollbacks")
     draw_history(run, pictures / "energy_mnist_training.svg")
     draw_samples(model, sampler, sample_steps, pictures)
-    draw_repairs(model, sampler, sample_steps, test, test_labels, pictures)
+    draw_halves(model, sampler, sample_steps, test, test_labels, pictures)
     scores = foreign(model, test, pictures)
     right = np.asarray(class_probabilities(model, test)).argmax(1) == test_labels
     found = {

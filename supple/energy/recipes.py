@@ -90,7 +90,7 @@ class Recipe:
 
 
 MNIST = Recipe(
-    steps=2000,
+    steps=1500,
     rate=5e-4,
     data_noise=0.02,
     energy_penalty=0.1,
