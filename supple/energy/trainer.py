@@ -102,6 +102,10 @@ def fit(
     start = start_of(recipe, data)
     if buffer is not None:
         check_size(buffer, recipe.batch)
+        if buffer.x.shape[1:] != data.shape[1:]:
+            raise ValueError(
+                f"chains have shape {buffer.x.shape[1:]}, and data {data.shape[1:]}; give the same"
+            )
     state = first_state(network, recipe, start, labels, buffer)
     standing = Standing(state, state, 0, np.full((recipe.rollbacks, 2), -1))
     if resume and checkpoint is not None and checkpoint.exists():
@@ -142,7 +146,8 @@ def judged(standing: Standing, state: State, report: np.ndarray, recipe: Recipe,
     found = f"step {done} diverged: mean U is {real:.3g} at the data, {fake:.3g} at the fakes"
     if standing.retries == recipe.rollbacks:
         raise RuntimeError(
-            f"{found}, after {standing.retries} rollbacks; lower rate or epsilon, or raise energy_penalty"
+            f"{found}, after {standing.retries} rollbacks; lower rate or epsilon, raise energy_penalty, or "
+            f"limit = {recipe.limit:g} where such energies are right"
         )
     retries = standing.retries + 1
     shown.console.print(
