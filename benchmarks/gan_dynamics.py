@@ -107,6 +107,8 @@ def cell(found: Verdict) -> str:
         return f"{MARKS[found.kind]} {found.radius:.4f}"
     if found.kind == "converges" and place(found) > 0.1:
         return f"■ {place(found):.2f}"
+    if math.isinf(found.rate):
+        return f"{MARKS[found.kind]} at once"
     law = f"e^{found.rate:.2g}t" if found.law == "exponential" else f"t^{found.rate:.2f}"
     return f"{MARKS[found.kind]} {law}"
 

@@ -73,7 +73,7 @@ def verdict(
     probe: Any = None,
     time: float = 1.0,
     conserved: Mapping[str, Quantity] | None = None,
-    tolerance: float = 0.01,
+    tolerance: float = 0.05,
 ) -> Verdict:
     """The verdict on a trajectory as of `play`: arrays whose first axis is time, in steps of `time`.
 
