@@ -59,6 +59,7 @@ def test_pcd_fits_the_moments_of_a_gaussian() -> None:
     assert covariance == pytest.approx(COVARIANCE, abs=0.12)
 
 
+@pytest.mark.slow
 def test_cd_fits_the_moments_of_a_gaussian() -> None:
     recipe = replace(GAUSSIAN, objective="cd", chain_steps=10, epsilon=0.1)
     mean, covariance, _ = fitted(fit(untrained(), X, recipe, progress=False))
@@ -84,6 +85,7 @@ def test_nce_recovers_a_gaussian_and_its_log_z() -> None:
     assert c == pytest.approx(0.5 * np.log(np.linalg.det(2 * np.pi * 2.25 * COVARIANCE)), abs=0.15)
 
 
+@pytest.mark.slow
 def test_classes_are_trained_apart_and_classify() -> None:
     """Two Gaussians of variance ¼ at ∓1: p(y|x) is a logistic function of 8 x."""
     y = np.arange(2000) % 2
@@ -156,7 +158,7 @@ def interrupting(monkeypatch, at: int) -> None:
     monkeypatch.setattr(trainer, "judged", judged)
 
 
-@pytest.mark.parametrize("objective", ["pcd", "dsm"])
+@pytest.mark.parametrize("objective", ["pcd", pytest.param("dsm", marks=pytest.mark.slow)])
 def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch, objective: str) -> None:
     recipe, path = replace(SHORT, objective=objective), tmp_path / "run.npz"
     whole = fit(perceptron((2,), (8,)), X, recipe, progress=False)
@@ -239,6 +241,7 @@ def test_after_too_many_rollbacks_a_run_is_given_up(tmp_path: Path, monkeypatch)
     assert path.exists()
 
 
+@pytest.mark.slow
 def test_a_rate_too_high_is_halved_until_it_holds(capsys) -> None:
     recipe = replace(SHORT, steps=60, rate=60.0, rollbacks=12, limit=100.0)
     run = fit(perceptron((2,), (8,)), X, recipe, progress=False)
