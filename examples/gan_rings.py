@@ -12,7 +12,7 @@ the first came to them. Figures of each run are kept in runs/gan_rings, from whe
 A critic is an energy, and a generator makes samples from noise: at the end the latents of one generator are
 moved by MALA down the energy ½‖z‖² − D(G(z)), by which samples where D is low become rare (Che et al. 2020).
 
-Ten minutes on two idle cores, of which a run of 10,000 steps takes about ten seconds.
+Sized for ten minutes on two idle cores.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ def main(
     Args:
         steps: Steps of a run, a multiple of 40.
         seeds: Runs of a pair on the grid.
-        every_pair: All losses with all penalties: an hour and a half.
+        every_pair: All losses with all penalties: four times as long.
         out: Folder of the figures of runs, from which an interrupted one goes on.
         pictures_to: Folder of the pictures.
     """

@@ -105,7 +105,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             steps=20_000,
         ),
         "MNIST": Recipe(strength=2.0, averages=(0.99, 0.999), steps=5_000),
-        # For a GPU, with `networks.residual` and the energy of the same name: half a day on one.
+        # For a GPU, with `networks.residual` and the energy of the same name.
         "CIFAR-10": Recipe(
             strength=1.0,
             critic_rate=2e-4,
