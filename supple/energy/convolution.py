@@ -112,7 +112,7 @@ class Conv2D(keras.layers.Conv2D):
             inputs = ops.pad(
                 inputs, [(0, 0), *(same(n, kernel.shape[0], stride) for n in inputs.shape[1:3]), (0, 0)]
             )
-        return convolve(inputs, kernel, stride)
+        return convolve(inputs, ops.convert_to_tensor(kernel), stride)  # a Variable is no array
 
 
 def same(size: int, kernel: int, stride: int) -> tuple[int, int]:
