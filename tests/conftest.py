@@ -19,7 +19,7 @@ settings.register_profile("supple", deadline=None, derandomize=True)  # first ca
 settings.load_profile("supple")
 
 
-QUICK = "smooth", "sampling", "ordered"
+QUICK = "smooth", "sampling", "ordered", "energy", "adversarial"
 
 
 @pytest.fixture(autouse=True, scope="module")  # so that fixtures of a module are compiled as its tests are

@@ -88,4 +88,4 @@ def film(
             bar.set_data([box[0], box[0] + (box[1] - box[0]) * (t + 1) / draws], [box[2], box[2]])
             steps.set_text(f"step {(t + 1) * every}")
 
-    FuncAnimation(figure, frame, draws).save(path, PillowWriter(fps), dpi=64)
+    FuncAnimation(figure, frame, draws).save(os.fspath(path), PillowWriter(fps), dpi=64)

@@ -27,11 +27,9 @@ every = pytest.mark.parametrize("name", FAMILY)
 
 @pytest.fixture(autouse=True, scope="module")
 def in_double() -> Iterator[None]:
-    """In float64, and compiled quickly, as much is compiled here and runs for a moment."""
-    jax.config.update("jax_disable_most_optimizations", True)
+    """In float64."""
     with double():
         yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def integral(y: np.ndarray) -> float:

@@ -34,11 +34,9 @@ BEST = {
 
 @pytest.fixture(autouse=True, scope="module")
 def in_double() -> Iterator[None]:
-    """In float64, and compiled quickly, as much is compiled here and runs for a moment."""
-    jax.config.update("jax_disable_most_optimizations", True)
+    """In float64."""
     with double():
         yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def best_critic(name: str) -> np.ndarray:

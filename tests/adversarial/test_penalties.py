@@ -24,11 +24,9 @@ KEY = 7
 
 @pytest.fixture(autouse=True, scope="module")
 def in_double() -> Iterator[None]:
-    """In float64, and compiled quickly, as much is compiled here and runs for a moment."""
-    jax.config.update("jax_disable_most_optimizations", True)
+    """In float64."""
     with double():
         yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def split(phi: Any) -> list[Any]:

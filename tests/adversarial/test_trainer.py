@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -25,14 +24,6 @@ from supple.training.functional import functional
 
 TINY = Recipe(batch=8, latent=2, steps=6, averages=(0.5, 0.9))
 RING = Data(Mixture.sample, ring())
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick_compilation() -> Iterator[None]:
-    """These programs are large and run for a moment."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def pair(seed: int = 0, sizes: tuple[int, ...] = (8,)):
