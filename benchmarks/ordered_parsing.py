@@ -85,7 +85,7 @@ def main(
     Args:
         penn_epochs: Training of each model of English, of 0.8 M words an epoch.
         sinica_epochs: The same of Chinese, of 2.4 M words an epoch.
-        seeds: Models of each kind. One takes some ten minutes on two cores.
+        seeds: Models of each kind, of which one takes some ten minutes on two cores; 0 for what ships alone.
         only: penn or sinica; both without it. What the JSON file has of the other stays.
         work: Folder for texts, models and checkpoints.
         out: The JSON file.
@@ -183,7 +183,10 @@ def f1s(corpus: Corpus, trees: Mapping[str, list[Tree]]) -> dict[str, dict[str, 
 
 def show(name: str, found: Figures) -> None:
     """Three tables: perplexities, F1, saturation; of models the mean ± deviation over seeds."""
-    budget, models = found["budget"], {layer: found[layer] for layer in ("shipped", *LAYERS)}
+    budget, models = (
+        found["budget"],
+        {layer: found[layer] for layer in ("shipped", *LAYERS) if layer in found},
+    )
     console = Console(width=100, highlight=False)
     title = f"{name}: {budget['seeds']} seeds, {budget['epochs']} epochs each"
     table = titled(title, "model", "parameters", "minutes", "perplexity", "unknown words")
