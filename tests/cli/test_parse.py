@@ -115,7 +115,7 @@ def test_trees_are_scored_against_a_treebank(supple: Callable, folder: Path) -> 
     done = supple("lm", "score", "bank.mrg", "--model", folder)
     assert done.code == 0 and "2 sentences; F1 is the mean over them" in done.out
     for name in "right branching", "untrained, layer 1, unbiased", "layer 1, published":
-        assert f"  {name}  " in done.out
+        assert f" {name}  " in done.out
     Path("bad.mrg").write_text(BANK + "(S (NP (DT the\n" + BANK, "utf-8")
     told = supple("lm", "score", "bad.mrg", "--model", folder)
     assert (told.code, told.out) == (2, "") and told.err.startswith("supple: bad.mrg:2: ")
