@@ -52,6 +52,7 @@ def test_gradient_descent_is_eulers_method() -> None:
     np.testing.assert_allclose(found[-1], descend(optax.sgd(0.1), 20), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_descent_follows_the_modified_flow_one_order_more_closely() -> None:
     def gap(flow, steps):
         there = play(rk4(flow(1 / steps), 0.01), START, 100)[-1]  # exact to 1e-9

@@ -186,6 +186,7 @@ def test_what_diverges_stops_at_the_last_finite_piece() -> None:
     assert len(found.history) == found.training.steps
 
 
+@pytest.mark.slow
 def test_keras_models_with_statistics_train_and_average_them_too() -> None:
     keras.utils.set_random_seed(0)
     layers = keras.layers

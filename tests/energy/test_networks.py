@@ -47,6 +47,7 @@ def test_energies_and_logits_have_their_shapes(make) -> None:
     jax.tree.map(np.testing.assert_array_equal, other, again)
 
 
+@pytest.mark.slow
 def test_a_spectral_residual_energy_does_not_change_with_the_scale_of_its_weights() -> None:
     f, weights = networks.residual((16, 12, 2), widths=(4, 6))
     twice = jax.tree.map(lambda w: 2 * w if w.ndim == 2 else w, weights)
@@ -60,6 +61,7 @@ def test_shapes_are_checked() -> None:
         networks.convolutional((4, 4, 1))
 
 
+@pytest.mark.slow
 def test_features_tell_digits_apart() -> None:
     digits = load_digits()
     images = (digits.images / 16).astype("float32")[..., None]

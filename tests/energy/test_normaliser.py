@@ -22,6 +22,7 @@ def test_the_bracket_contains_log_z(target, sampler) -> None:
     assert 0.4 < found.accepted <= 1
 
 
+@pytest.mark.slow
 def test_more_steps_narrow_it() -> None:
     x = MIXTURE.sample(500).astype("float32")
     few, many = (log_z_bracket(MIXTURE.U, x, mala((0.5, 0.1)), steps, sd=2.0) for steps in (20, 200))

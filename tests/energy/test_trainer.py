@@ -51,6 +51,7 @@ def assert_same(a, b) -> None:
 # What is recovered
 
 
+@pytest.mark.slow
 def test_pcd_fits_the_moments_of_a_gaussian() -> None:
     recipe = replace(GAUSSIAN, chain_steps=10, epsilon=0.1, buffer=1000)
     mean, covariance, _ = fitted(fit(untrained(), X, recipe, progress=False))
@@ -67,6 +68,7 @@ def test_cd_fits_the_moments_of_a_gaussian() -> None:
     assert covariance == pytest.approx(COVARIANCE, abs=0.12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("objective", "blur"), [("ssm", 0.0), ("dsm", 0.5)])
 def test_score_matching_recovers_the_score(objective: str, blur: float) -> None:
     recipe = replace(GAUSSIAN, objective=objective, sigmas=(0.5, 0.5))
