@@ -15,6 +15,9 @@ os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras reads it once, when it is
 # Also where the tests run in the background, which ignores Ctrl-C; children inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+if os.environ["KERAS_BACKEND"] != "jax":  # these rooms are of JAX, as their tests are
+    collect_ignore = ["energy", "adversarial"]
+
 settings.register_profile("supple", deadline=None, derandomize=True)  # first calls compile; seeds are fixed
 settings.load_profile("supple")
 
