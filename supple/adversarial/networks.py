@@ -22,7 +22,7 @@ def perceptron(
 ) -> Network:
     """Points of shape (d,) or images, through leaky hidden layers of these sizes; of shape () a critic.
 
-    The kinks of a leaky critic keep modes apart better than the smooth energies of `supple.energy.networks`.
+    The perceptron of `supple.energy.networks` is smooth, as a score should be; this one has kinks.
     """
     widths = [inputs, *sizes, math.prod(shape)]
     keys = jax.random.split(jax.random.key(seed), len(widths) - 1)

@@ -2,7 +2,7 @@
 
 f(weights, x) gives (batch,), an energy, or with `classes` (batch, classes), logits for `supple.energy.jem`.
 Images are (batch, height, width, channels), values in [0, 1]. Convolutions are a product with unfolded
-patches: XLA's own take twice the time on a CPU, and gradients by x are what a chain spends its time on.
+patches: XLA's own are slower on a CPU, and gradients by x are what a chain spends its time on.
 """
 
 from __future__ import annotations
