@@ -1,10 +1,10 @@
 """Convolutions of images that are quick on a CPU, and so are their gradients by the image.
 
 On a CPU XLA's own convolution is slower than PyTorch's, and its gradient by the image, on which a chain
-spends its time, more so (`benchmarks/langevin_speed.py`). Here a kernel of 2 × 2 or 3 × 3 becomes 9 or 16 products of matrices for
-each 2 × 2 of outputs, where the plain sum takes 16 or 36 (Winograd 1980; Lavin & Gray 2016), and stride 2 is
-stride 1 on the four phases of the image. Images are (batch, height, width, channels). On an accelerator use
-Keras's layer instead.
+spends its time, more so (`benchmarks/langevin_speed.py`). Here a kernel of 2 × 2 or 3 × 3 becomes 9 or 16
+products of matrices for each 2 × 2 of outputs, where the plain sum takes 16 or 36 (Winograd 1980; Lavin &
+Gray 2016), and stride 2 is stride 1 on the four phases of the image. Images are (batch, height, width,
+channels). On an accelerator use Keras's layer instead.
 """
 
 from __future__ import annotations

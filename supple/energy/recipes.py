@@ -1,4 +1,4 @@
-"""Every setting of an energy's training, and two recipes that are known to work."""
+"""Every setting of an energy's training, and recipes for images."""
 
 from __future__ import annotations
 
