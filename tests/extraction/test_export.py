@@ -66,7 +66,8 @@ def assert_same(network: TripleNetwork, session: Session) -> None:
         np.testing.assert_allclose(found, objects * real[x["rows"]][:, :, None, None], atol=1e-4)
 
 
-@pytest.mark.parametrize("form", ["full", pytest.param("fast", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["full", "fast"])
 def test_onnx_gives_the_probabilities_of_keras(form: str, tmp_path: Path) -> None:
     network = tiny.network(form)
     assert_same(network, onnx_session(network, tmp_path))

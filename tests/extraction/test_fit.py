@@ -107,6 +107,7 @@ def test_a_trained_network_can_be_looked_into(part: Path, tmp_path: Path) -> Non
         fit.trained(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_last_epochs_lower_what_f1_lacks_too(tmp_path: Path) -> None:
     """Another loss from its first epoch on, the same before; also where training goes on from there."""
     settings = replace(tiny.FAST, epochs=4, soft_f1=2)
@@ -120,6 +121,7 @@ def test_the_last_epochs_lower_what_f1_lacks_too(tmp_path: Path) -> None:
     assert again == reports and equal(resumed, state)
 
 
+@pytest.mark.slow
 def test_evaluation_on_averages_leaves_the_weights_as_they_were(part: Path, tmp_path: Path) -> None:
     averaged, _ = read(part)
     plain, _ = train_in_part(tmp_path, replace(tiny.FAST, average=0.0))

@@ -347,6 +347,7 @@ LOSSES: dict[str, Callable[..., Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOSSES)
 def test_descent_on_a_loss_improves_the_hard_score(name: str) -> None:
     """From logits at random, texts of length unknown become their references for the most part."""

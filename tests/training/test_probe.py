@@ -244,7 +244,7 @@ def test_predict_evaluate_and_batches_are_seen(eager: bool) -> None:
         close(value, expected(model)["blocks/1"][0])
 
 
-@pytest.mark.parametrize("eager", [False, True])
+@pytest.mark.parametrize("eager", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_training_steps_are_seen_and_stay_the_same_bit_for_bit(eager: bool) -> None:
     plain, probed = network(run_eagerly=eager), network(run_eagerly=eager)
     losses, first = [], expected(probed)
