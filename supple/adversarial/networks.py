@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 
-from supple.energy.networks import Network, Weights, affine, dense, leaky, unfold
+from supple.energy.networks import Network, Weights, affine, convolved, dense, leaky
 
 
 def perceptron(
@@ -61,8 +61,8 @@ def convolutional(latent: int, shape: Sequence[int], width: int = 32, seed: int 
 def convolutional_call(height: int, breadth: int) -> Callable[..., Any]:
     def call(weights: Weights, z: Any) -> Any:
         x = leaky(affine(weights["dense"], z)).reshape(len(z), height, breadth, -1)
-        x = leaky(spread(affine(weights["middle"], unfold(x, 3))))
-        return jax.nn.sigmoid(spread(affine(weights["last"], unfold(x, 3))))
+        x = leaky(spread(convolved(weights["middle"], x, 3)))
+        return jax.nn.sigmoid(spread(convolved(weights["last"], x, 3)))
 
     return call
 
@@ -95,10 +95,10 @@ def residual_call(weights: Weights, z: Any) -> Any:
     for i in range(len(weights) - 2):
         block = weights[f"block_{i}"]
         x = doubled(x)
-        y = affine(block["one"], unfold(leaky(x), 3))
-        y = affine(block["two"], unfold(leaky(y), 3))
+        y = convolved(block["one"], leaky(x), 3)
+        y = convolved(block["two"], leaky(y), 3)
         x = (affine(block["past"], x) + y) / math.sqrt(2)  # of the variance of either
-    return jax.nn.sigmoid(affine(weights["output"], unfold(leaky(x), 3)))
+    return jax.nn.sigmoid(convolved(weights["output"], leaky(x), 3))
 
 
 def doubled(x: Any) -> Any:

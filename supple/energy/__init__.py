@@ -9,6 +9,7 @@ functional.need_jax("supple.energy")  # before files that import JAX
 from supple.energy.anatomy import Anatomy, anatomy_of, memory  # noqa: E402
 from supple.energy.buffer import Buffer, draw, new_buffer, put, uniform_start  # noqa: E402
 from supple.energy.chains import Chains, run, sample  # noqa: E402
+from supple.energy.convolution import Conv2D, convolve  # noqa: E402
 from supple.energy.evaluate import (  # noqa: E402
     auroc,
     autocorrelation,
@@ -42,6 +43,7 @@ __all__ = [
     "Bracket",
     "Buffer",
     "Chains",
+    "Conv2D",
     "Features",
     "Recipe",
     "Run",
@@ -49,6 +51,7 @@ __all__ = [
     "auroc",
     "autocorrelation",
     "class_probabilities",
+    "convolve",
     "denoise",
     "denoise_at_once",
     "draw",

@@ -1,8 +1,7 @@
 """Small networks for energies, as pairs (f, weights) of a pure function and a dict of arrays.
 
 f(weights, x) gives (batch,), an energy, or with `classes` (batch, classes), logits for `supple.energy.jem`.
-Images are (batch, height, width, channels), values in [0, 1]. Convolutions are a product with unfolded
-patches: XLA's own are slower on a CPU, and gradients by x are what a chain spends its time on.
+Images are (batch, height, width, channels), values in [0, 1]. Every kernel is a matrix (inputs, outputs).
 """
 
 from __future__ import annotations
@@ -14,6 +13,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+
+from supple.energy.convolution import convolve
 
 Weights = dict[str, Any]
 Network = tuple[Callable[..., Any], Weights]  # (f, weights)
@@ -57,7 +58,7 @@ def convolutional_features(weights: Weights, x: Any) -> Any:
     """What the last layer sees: (batch, features)."""
     x = 2 * x - 1
     for i in range(3):
-        x = jax.nn.silu(affine(weights[f"convolution_{i}"], unfold(x, 4, stride=2)))
+        x = jax.nn.silu(convolved(weights[f"convolution_{i}"], x, 4, stride=2))
     return jax.nn.silu(affine(weights["dense"], x.reshape(len(x), -1)))
 
 
@@ -89,11 +90,11 @@ def residual(
 def residual_call(weights: Weights, x: Any, spectral: bool = True) -> Any:
     if spectral:
         weights = jax.tree.map(lambda w: w / spectral_norm(w) if w.ndim == 2 else w, weights)
-    x = affine(weights["first"], unfold(2 * x - 1, 3))
+    x = convolved(weights["first"], 2 * x - 1, 3)
     for i in range(len(weights) - 2):
         block = weights[f"block_{i}"]
-        y = affine(block["one"], unfold(leaky(x), 3))
-        y = affine(block["two"], unfold(leaky(y), 3))
+        y = convolved(block["one"], leaky(x), 3)
+        y = convolved(block["two"], leaky(y), 3)
         x = halved(y + affine(block["past"], x))
     return squeezed(affine(weights["output"], leaky(x).sum((1, 2))))
 
@@ -108,13 +109,10 @@ def affine(layer: Weights, x: Any) -> Any:
     return x @ layer["kernel"] + layer["bias"]
 
 
-def unfold(x: Any, size: int, stride: int = 1) -> Any:
-    """Patches size × size with a border of 1 of zeros: (batch, height', width', size² channels)."""
-    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    rows, columns = ((n - size) // stride + 1 for n in x.shape[1:3])
-    shifts = [(i, j) for i in range(size) for j in range(size)]
-    parts = [x[:, i : i + stride * rows : stride, j : j + stride * columns : stride] for i, j in shifts]
-    return jnp.concatenate([part[:, :rows, :columns] for part in parts], -1)
+def convolved(layer: Weights, x: Any, size: int, stride: int = 1) -> Any:
+    """A convolution with kernels size × size and a border of 1 of zeros."""
+    kernel = layer["kernel"].reshape(size, size, x.shape[-1], -1)
+    return convolve(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), kernel, stride) + layer["bias"]
 
 
 def spectral_norm(matrix: Any, rounds: int = 40) -> Any:

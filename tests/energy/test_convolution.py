@@ -59,6 +59,13 @@ def test_values_and_gradients_are_those_of_a_convolution(k, stride, channels, he
             np.testing.assert_allclose(ours, known, atol=1e-11)
 
 
+def test_an_accelerator_uses_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    x, kernel = np.ones((1, 7, 6, FEW), np.float32), np.ones((3, 3, FEW, 2), np.float32)
+    np.testing.assert_array_equal(convolve(x, kernel, 2), plain(x, kernel, 2))
+    assert "conv_general_dilated" in str(jax.make_jaxpr(convolve)(x, kernel))
+
+
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("size", [(3, 1), (3, 2), (4, 2), (5, 1)])
 def test_the_layer_is_keras_layer(padding: str, size: tuple[int, int]) -> None:

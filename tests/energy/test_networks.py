@@ -15,9 +15,10 @@ X = jnp.asarray(np.random.default_rng(0).random((3, 16, 12, 2)), jnp.float32)
 
 
 @pytest.mark.parametrize(("size", "stride"), [(3, 1), (4, 2)])
-def test_a_product_with_unfolded_patches_is_a_convolution(size: int, stride: int) -> None:
+def test_a_layer_is_a_convolution_with_a_border(size: int, stride: int) -> None:
     kernel = jax.random.normal(jax.random.key(0), (size, size, 2, 5))
-    found = networks.unfold(X, size, stride) @ kernel.reshape(-1, 5)
+    layer = {"kernel": kernel.reshape(-1, 5), "bias": jnp.arange(5.0)}
+    found = networks.convolved(layer, X, size, stride) - layer["bias"]
     numbers = ("NHWC", "HWIO", "NHWC")
     expected = jax.lax.conv_general_dilated(
         X, kernel, (stride, stride), [(1, 1), (1, 1)], None, None, numbers
