@@ -14,6 +14,7 @@ from supple.adversarial.games import Game
 from supple.adversarial.integrators import Integrator
 from supple.adversarial.losses import LOSSES
 from supple.adversarial.penalties import PENALTIES
+from supple.settings import AMOUNT, COUNT, POSITIVE, RATE, RATES, check, one_of
 
 
 @dataclass(frozen=True)
@@ -39,25 +40,9 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        names = {"loss": LOSSES, "penalty": PENALTIES, "integrator": INTEGRATORS, "optimizer": OPTIMIZERS}
-        for name, known in names.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} = {getattr(self, name)!r} should be one of {', '.join(known)}")
-        for name in "critic_steps", "latent", "batch", "steps":
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)} should be 1 or more")
-        for name in "critic_rate", "generator_rate":
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} = {getattr(self, name)} should be a number above 0")
-        for name in "strength", "adjustment":
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} = {getattr(self, name)} should be a number, 0 or more")
-        decays = self.averages
-        if not all(0 <= decay < 1 for decay in (self.momentum, self.second, *decays)):
-            found = f"momentum = {self.momentum}, second = {self.second}, averages = {decays}"
-            raise ValueError(f"{found} should be from 0 to below 1")
-        if len(set(decays)) < len(decays):
-            raise ValueError(f"averages = {decays} should be different numbers")
+        check(vars(self), RANGES)
+        if len(set(self.averages)) < len(self.averages):
+            raise ValueError(f"averages = {self.averages} should be different numbers")
 
 
 def rule(recipe: Recipe, rate: float) -> optax.GradientTransformation:
@@ -91,6 +76,17 @@ INTEGRATORS: Mapping[str, Callable[[Game, Recipe], Integrator]] = MappingProxyTy
     }
 )
 
+RANGES = {
+    "loss": one_of(*LOSSES),
+    "penalty": one_of(*PENALTIES),
+    "integrator": one_of(*INTEGRATORS),
+    "optimizer": one_of(*OPTIMIZERS),
+    **dict.fromkeys(("critic_steps", "latent", "batch", "steps"), COUNT),
+    **dict.fromkeys(("critic_rate", "generator_rate"), POSITIVE),
+    **dict.fromkeys(("strength", "adjustment"), AMOUNT),
+    **dict.fromkeys(("momentum", "second"), RATE),
+    "averages": RATES,
+}
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+
+from supple.settings import AMOUNT, COUNT, PART, POSITIVE, RATE, RATES, check, one_of, or_none
 
 CHAINS = "pcd", "cd"
 OBJECTIVES = (*CHAINS, "dsm", "ssm", "nce")
+RANGES = {
+    "objective": one_of(*OBJECTIVES),
+    **dict.fromkeys(("steps", "batch", "chain_steps", "buffer", "check"), COUNT),
+    **dict.fromkeys(("rate", "epsilon", "gradient_clip", "limit"), POSITIVE),
+    **dict.fromkeys(("data_noise", "energy_penalty", "gradient_penalty", "classify"), AMOUNT),
+    **dict.fromkeys(("temperature", "rollbacks"), AMOUNT),
+    "noise": or_none(AMOUNT),
+    "clip": or_none(POSITIVE),
+    "beta_1": RATE,
+    "averages": RATES,
+    "fresh": PART,
+}
 
 
 @dataclass(frozen=True)
@@ -43,34 +56,7 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.objective not in OBJECTIVES:
-            known = ", ".join(OBJECTIVES)
-            raise ValueError(f"objective = {self.objective!r} should be one of {known}")
-        for name in "steps", "batch", "chain_steps", "buffer", "check":
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)} should be 1 or more")
-        for name in "rate", "epsilon", "gradient_clip", "limit":
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} = {getattr(self, name)} should be a number above 0")
-        for name in (
-            "data_noise",
-            "energy_penalty",
-            "gradient_penalty",
-            "classify",
-            "temperature",
-            "rollbacks",
-        ):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} = {getattr(self, name)} should be a number, 0 or more")
-        if self.noise is not None and not 0 <= self.noise < math.inf:
-            raise ValueError(f"noise = {self.noise} should be a number, 0 or more, or None")
-        if self.clip is not None and not 0 < self.clip < math.inf:
-            raise ValueError(f"clip = {self.clip} should be a number above 0, or None")
-        if not all(0 <= decay < 1 for decay in (self.beta_1, *self.averages)):
-            found = f"beta_1 = {self.beta_1}, averages = {self.averages}"
-            raise ValueError(f"{found} should be from 0 to below 1")
-        if not 0 <= self.fresh <= 1:
-            raise ValueError(f"fresh = {self.fresh} should be from 0 to 1")
+        check(vars(self), RANGES)
         if not 0 < self.sigmas[0] <= self.sigmas[1]:
             raise ValueError(f"sigmas = {self.sigmas} should be (least, largest), above 0")
         if self.clamp is not None and not self.clamp[0] < self.clamp[1]:

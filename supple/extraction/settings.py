@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from supple.errors import InputError
 from supple.extraction.align import Mode
+from supple.settings import AMOUNT, COUNT, PART, POSITIVE, RATE, SEED, changed, one_of, read_toml
 
 
 @dataclass(frozen=True)
@@ -38,46 +35,18 @@ class Settings:
     word_threads: int = 1  # more than one is faster, and not repeatable
 
 
-KINDS = {
-    str: "text in quotes",
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    tuple: "a list of texts",
-}
 COUNTS = "epochs", "patience", "batch_characters", "word_size", "word_count", "word_epochs", "word_threads"
-RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "form": ("one of full, fast", lambda value: value in ("full", "fast")),
-    "spans": ("one of nearest, first", lambda value: value in ("nearest", "first")),
-    "augment": ("from 0 to 1", lambda value: 0 <= value <= 1),
-    "average": ("from 0 to below 1", lambda value: 0 <= value < 1),
-    "learning_rate": ("above 0", lambda value: value > 0),
-    "soft_f1": ("0 or more", lambda value: value >= 0),
-    "seed": ("from 0 to 4294967295", lambda value: 0 <= value < 1 << 32),
-} | dict.fromkeys(COUNTS, ("1 or more", lambda value: value >= 1))
+RANGES = {
+    "form": one_of("full", "fast"),
+    "spans": one_of("nearest", "first"),
+    "augment": PART,
+    "average": RATE,
+    "learning_rate": POSITIVE,
+    "soft_f1": AMOUNT,
+    "seed": SEED,
+} | dict.fromkeys(COUNTS, COUNT)
 
 
 def read_settings(path: Path | None) -> Settings:
     """The settings of a TOML file, the defaults without one; InputError says which is unknown or wrong."""
-    if path is None:
-        return Settings()
-    try:
-        given = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"cannot be read as TOML ({error}); correct it", path=path) from None
-    kinds = {field.name: type(field.default) for field in fields(Settings)}
-    for name, value in given.items():
-        if name not in kinds:
-            raise InputError(f"unknown setting {name!r}; known are {', '.join(kinds)}", path=path)
-        kind = kinds[name]
-        if kind is tuple and isinstance(value, list) and all(isinstance(item, str) for item in value):
-            given[name] = tuple(value)
-        elif kind is float and type(value) is int:
-            given[name] = float(value)
-        elif type(value) is not kind:
-            raise InputError(f"{name} = {value!r} should be {KINDS[kind]}; correct it", path=path)
-    for name, value in given.items():
-        expected, fits = RANGES.get(name, ("", lambda value: True))
-        if not fits(value):
-            raise InputError(f"{name} = {value!r} should be {expected}; correct it", path=path)
-    return Settings(**given)
+    return changed(Settings(), read_toml(path), RANGES, path) if path else Settings()

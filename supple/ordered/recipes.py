@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from supple import settings
 from supple.errors import InputError
 from supple.ordered.corpus import FORMS
 
@@ -75,45 +75,25 @@ RECIPES = {
 }
 
 
-def one_of(*names: str) -> tuple[str, Callable[[Any], bool]]:
-    return f"one of {', '.join(names)}", lambda value: value in names
-
-
-KINDS = {str: "text in quotes", bool: "true or false", int: "a whole number", float: "a number"}
 COUNTS = "min_count", "layers", "embedding", "hidden", "chunk_size", "batch", "bptt", "epochs"
-RATES = "embedding_dropout", "input_dropout", "hidden_dropout", "output_dropout", "weight_drop", "warmup"
-SIZES = "activation", "temporal", "weight_decay", "patience"
-RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "tokens": one_of(*FORMS),
-    "layer": one_of("onlstm", "lstm"),
-    "master_input": one_of("symmetric", "paper"),
-    "optimizer": one_of("adamw", "sgd"),
-    "average": ("from 0 to 1", lambda value: 0 <= value <= 1),
-    "seed": ("from 0 to 4294967295", lambda value: 0 <= value < 1 << 32),
-    **dict.fromkeys(COUNTS, ("1 or more", lambda value: value >= 1)),
-    **dict.fromkeys(RATES, ("from 0 to below 1", lambda value: 0 <= value < 1)),
-    **dict.fromkeys(SIZES, ("0 or more", lambda value: value >= 0)),
-    **dict.fromkeys(("learning_rate", "clip"), ("above 0", lambda value: value > 0)),
+DROPOUTS = "embedding_dropout", "input_dropout", "hidden_dropout", "output_dropout", "weight_drop"
+RANGES = {
+    "tokens": settings.one_of(*FORMS),
+    "layer": settings.one_of("onlstm", "lstm"),
+    "master_input": settings.one_of("symmetric", "paper"),
+    "optimizer": settings.one_of("adamw", "sgd"),
+    "average": settings.PART,
+    "seed": settings.SEED,
+    **dict.fromkeys(COUNTS, settings.COUNT),
+    **dict.fromkeys((*DROPOUTS, "warmup"), settings.RATE),
+    **dict.fromkeys(("activation", "temporal", "weight_decay", "patience"), settings.AMOUNT),
+    **dict.fromkeys(("learning_rate", "clip"), settings.POSITIVE),
 }
 
 
 def changed(recipe: Recipe, given: Mapping[str, Any], path: str | os.PathLike[str] | None = None) -> Recipe:
     """A recipe with other values of some settings; InputError says which is unknown or wrong."""
-    kinds = {field.name: type(field.default) for field in fields(Recipe)}
-    if not isinstance(given, Mapping):
-        raise InputError(f"expected settings by name, got {given!r}", path=path)
-    values = dict(given)
-    for name, value in values.items():
-        if name not in kinds:
-            raise InputError(f"unknown setting {name!r}; known are {', '.join(kinds)}", path=path)
-        if kinds[name] is float and type(value) is int:
-            values[name] = value = float(value)
-        if type(value) is not kinds[name]:
-            raise InputError(f"{name} = {value!r} should be {KINDS[kinds[name]]}; correct it", path=path)
-        expected, fits = RANGES.get(name, ("", lambda value: True))
-        if not fits(value):
-            raise InputError(f"{name} = {value!r} should be {expected}; correct it", path=path)
-    found = replace(recipe, **values)
+    found = settings.changed(recipe, given, RANGES, path)
     if found.layer == "onlstm" and (found.hidden % found.chunk_size or found.embedding % found.chunk_size):
         problem = f"chunk_size = {found.chunk_size} should divide hidden = {found.hidden}"
         raise InputError(f"{problem} and embedding = {found.embedding}; change one of them", path=path)
@@ -124,10 +104,4 @@ def read_recipe(name: str, path: Path | None = None) -> Recipe:
     """A recipe by its name, with the changes that a TOML file makes; InputError if either is wrong."""
     if name not in RECIPES:
         raise InputError(f"no recipe {name!r}; there are {', '.join(RECIPES)}")
-    if path is None:
-        return RECIPES[name]
-    try:
-        given = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"cannot be read as TOML ({error}); correct it", path=path) from None
-    return changed(RECIPES[name], given, path)
+    return changed(RECIPES[name], settings.read_toml(path), path) if path else RECIPES[name]

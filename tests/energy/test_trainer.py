@@ -262,7 +262,7 @@ def test_a_rate_too_high_is_halved_until_it_holds(capsys) -> None:
         ("rate", float("nan"), "rate = nan should be a number above 0"),
         ("temperature", -1.0, "temperature = -1.0 should be a number, 0 or more"),
         ("noise", -0.1, "noise = -0.1 should be a number, 0 or more, or None"),
-        ("averages", (1.0,), r"averages = \(1.0,\) should be from 0 to below 1"),
+        ("averages", (1.0,), r"averages = \(1.0,\) should be numbers from 0 to below 1"),
         ("fresh", 1.5, "fresh = 1.5 should be from 0 to 1"),
         ("sigmas", (0.0, 1.0), "should be .least, largest., above 0"),
         ("clamp", (1.0, 0.0), "low below high"),

@@ -42,8 +42,8 @@ def test_a_file_changes_settings_of_a_recipe(tmp_path: Path) -> None:
         ({"layers": 0}, "layers = 0 should be 1 or more"),
         ({"layer": "gru"}, "layer = 'gru' should be one of onlstm, lstm"),
         ({"weight_drop": 1}, "weight_drop = 1.0 should be from 0 to below 1"),
-        ({"learning_rate": 0.0}, "learning_rate = 0.0 should be above 0"),
-        ({"patience": -1}, "patience = -1 should be 0 or more"),
+        ({"learning_rate": 0.0}, "learning_rate = 0.0 should be a number above 0"),
+        ({"patience": -1}, "patience = -1 should be a number, 0 or more"),
         ({"chunk_size": 7}, "chunk_size = 7 should divide hidden = 400 and embedding = 200"),
     ],
 )
