@@ -38,11 +38,11 @@ class Recipe:
     weight_decay: float = 0.01  # adamw: the part of a weight that a step of rate 1 takes away; sgd: L2
     # the stream
     batch: int = 20
-    bptt: int = 35  # steps that gradients go back
+    bptt: int = 70  # steps that gradients go back
     random_bptt: bool = False  # as published: lengths about bptt, and rates in proportion to them
     # the steps
     optimizer: str = "adamw"  # its rate rises over `warmup` and falls as a cosine; or "sgd" of a constant one
-    learning_rate: float = 6e-3
+    learning_rate: float = 3e-3
     warmup: float = 0.05  # of all steps
     clip: float = 0.25  # the norm of gradients at most
     epochs: int = 12
@@ -64,7 +64,6 @@ RECIPES = {
         activation=2.0,
         temporal=1.0,
         weight_decay=1.2e-6,
-        bptt=70,
         random_bptt=True,
         optimizer="sgd",
         learning_rate=30.0,
