@@ -30,9 +30,9 @@ from rich.console import Console
 from rich.table import Table
 
 from supple.ordered.corpus import UNKNOWN
-from supple.ordered.decoders import decode
+from supple.ordered.decoders import DECODERS, decode
 from supple.ordered.files import write_json
-from supple.ordered.language_model import LanguageModel
+from supple.ordered.language_model import LanguageModel, of_layer
 from supple.ordered.lm_training import fit
 from supple.ordered.parsing import read_as, saturation, trees_of, untrained
 from supple.ordered.recipes import read_recipe
@@ -148,8 +148,9 @@ def figures(model: LanguageModel, corpus: Corpus) -> Figures:
         "parameters": model.network.count_params(),
         "valid": model.evaluate(corpus.folder / "valid.txt").perplexity,
         "unknown": mean(word == UNKNOWN for row in words for word in row),
-        "untrained": f1s(corpus, all_trees(before)),
-        "trained": f1s(corpus, all_trees(levels)),
+        "layer": model.layer,
+        "untrained": f1s(corpus, all_trees(before, model.layer)),
+        "trained": f1s(corpus, all_trees(levels, model.layer)),
         "saturation": {
             f"layer {layer}": saturation([rows[layer - 1] for rows in levels])._asdict()
             for layer in range(1, model.recipe.layers + 1)
@@ -157,15 +158,25 @@ def figures(model: LanguageModel, corpus: Corpus) -> Figures:
     }
 
 
-def all_trees(levels: list[np.ndarray]) -> dict[str, list[Tree]]:
-    """Besides those of layers and decoders: of levels rounded, so that near ones are ties, and of their mean.
+def all_trees(levels: list[np.ndarray], chosen: int) -> dict[str, list[Tree]]:
+    """Those of every layer, either way up; of the one that was chosen without a tree; of their mean.
 
-    If the order of saturated levels says something, rounded ones are worse.
+    And of levels of the middle layer rounded, so that near ones are ties: if the order of saturated levels
+    says something, these are worse.
     """
-    rounded = trees_of([rows.round(3) for rows in levels])
+    upside_down = {
+        f"layer {-layer}, unbiased": [decode(of_layer(rows, -layer)) for rows in levels]
+        for layer in range(1, len(levels[0]) + 1)
+    }
+    own = {
+        f"chosen layer, {decoder}": [decode(of_layer(rows, chosen), decoder) for rows in levels]
+        for decoder in DECODERS
+    }
     return {
         **trees_of(levels),
-        **{f"{name}, rounded to .001": each for name, each in rounded.items() if "unbiased" in name},
+        **upside_down,
+        **own,
+        "layer 2, rounded to .001, unbiased": [decode(rows[1].round(3)) for rows in levels],
         "mean of layers, unbiased": [decode(rows.mean(0)) for rows in levels],
     }
 
@@ -189,11 +200,12 @@ def show(name: str, found: Figures) -> None:
     )
     console = Console(width=100, highlight=False)
     title = f"{name}: {budget['seeds']} seeds, {budget['epochs']} epochs each"
-    table = titled(title, "model", "parameters", "minutes", "perplexity", "unknown words")
+    table = titled(title, "model", "parameters", "minutes", "perplexity", "unknown words", "chosen layers")
     for layer, runs in models.items():
         minutes = spread([run["minutes"] for run in runs]) if layer in LAYERS else ""
         perplexity, unknown = spread([run["valid"] for run in runs]), f"{100 * runs[0]['unknown']:.1f}%"
-        table.add_row(layer, f"{runs[0]['parameters']:,}", minutes, perplexity, unknown)
+        chosen = ", ".join(str(run["layer"]) for run in runs)
+        table.add_row(layer, f"{runs[0]['parameters']:,}", minutes, perplexity, unknown, chosen)
     console.print(table)
     table = titled("F1", "parser", *(f"{each} ({count:,})" for each, count in found["sentences"].items()))
     for parser, f1 in found["baselines"].items():

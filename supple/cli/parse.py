@@ -42,7 +42,7 @@ def parse(
         stdin: Read standard input: sentences a line, or JSON lines.
         text: This sentence instead of files.
         model: Name of a language model in the package, or the folder of one.
-        layer: The layer whose levels are read, from 1; the middle one by default.
+        layer: The layer whose levels are read, from 1; -1 is the first upside down. The model has its own.
         decoder: How levels become a tree; published is biased to the right, as English is.
         format: tree draws, brackets is ((the cat) sat), json is a line with words, tree and levels.
         levels: Show the level of every word in the other formats too.

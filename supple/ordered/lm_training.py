@@ -7,6 +7,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from supple.errors import InputError
 from supple.ordered.corpus import Vocabulary, Window, lengths, read_sentences, windows
 from supple.ordered.files import save_arrays, write_json
-from supple.ordered.language_model import LanguageModel
+from supple.ordered.language_model import LONGEST, LanguageModel
 from supple.ordered.lm_steps import initial_moments, rate_at, train_step
+from supple.ordered.parsing import choose_layer
 from supple.ordered.recipes import Recipe
 from supple.training import Average
 from supple.training.arrays import copies
@@ -26,6 +28,7 @@ from supple.training.arrays import copies
 CHECKPOINT = 300.0  # seconds from one checkpoint to the next in the midst of an epoch
 WARMUP = 10  # of the average: its decay after n steps is at most n / (n + WARMUP)
 VALID_ROWS = 10  # of the validation text are read at once
+CHOOSERS = 1000  # sentences of it choose the layer of trees
 
 
 @dataclass
@@ -70,9 +73,10 @@ def fit(
 ) -> LanguageModel:
     """Train on the lines of a file; the folder `out` has the model of least perplexity on another so far.
 
-    It ends after the epochs of the recipe, or cleanly when `minutes` have passed. `out/checkpoint` holds all
-    that `resume` needs to go on as if there had been no interruption, to the last bit on JAX.
-    InputError if a file is wrong, or if what is to be resumed was begun with another recipe or text.
+    It ends after the epochs of the recipe, or cleanly when `minutes` have passed; then the other text chooses
+    the layer of trees. `out/checkpoint` holds all that `resume` needs to go on as if there had been no
+    interruption, to the last bit on JAX. InputError if a file is wrong, or if what is to be resumed was begun
+    with another recipe or text.
     """
     deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
     sentences = list(read_sentences(train, recipe.tokens))
@@ -100,7 +104,16 @@ def fit(
                 break
             say(progress, close_epoch(run, recipe, valid_perplexity))
             save(run, folder / "state.npz")
-    return LanguageModel.load(out)
+    return with_layer(out, valid)
+
+
+def with_layer(folder: Path, valid: Path) -> LanguageModel:
+    """The model of a folder, which now says from which layer trees are read; the other text has chosen it."""
+    model = LanguageModel.load(folder)
+    sentences = (s for s in read_sentences(valid, model.recipe.tokens) if len(s) <= LONGEST)
+    model.layer = choose_layer(model, list(islice(sentences, CHOOSERS)))
+    model.save(folder)
+    return model
 
 
 def begin(folder: Path, recipe: Recipe, ids: np.ndarray, resume: bool) -> None:

@@ -63,8 +63,12 @@ def test_layer_and_decoder_are_chosen(supple: Callable, folder: Path) -> None:
     assert unbiased.tree != published.tree
     done = supple("parse", "--model", folder, "--text", text, "--format", "brackets", *options)
     assert done.out == f"{brackets(published.tree, published.words)}\n"
+    turned = parse(model, text, -1)
+    assert turned.tree != unbiased.tree
+    done = supple("parse", "--model", folder, "--text", text, "--format", "brackets", "--layer", "-1")
+    assert done.out == f"{brackets(turned.tree, turned.words)}\n"
     done = supple("parse", "--text", "cat", "--model", folder, "--layer", "2")
-    assert done == (2, "", "supple: layer = 2 should be from 1 to 1\n")
+    assert done == (2, "", "supple: layer = 2 should be from 1 to 1, or from -1 to -1\n")
 
 
 def test_lines_keep_their_order_and_bad_ones_are_told(supple: Callable, folder: Path) -> None:

@@ -144,6 +144,7 @@ def test_levels_take_words_too_and_the_middle_layer_unless_told(onlstm: Language
     )
     np.testing.assert_array_equal(text, words)
     np.testing.assert_array_equal(text, first)  # of two layers the first is in the middle
+    np.testing.assert_array_equal(onlstm.levels(["a zebra c"], -1)[0], 1 - first)
     assert onlstm.levels([]) == []
 
 
@@ -152,7 +153,7 @@ def test_levels_take_words_too_and_the_middle_layer_unless_told(onlstm: Language
     [
         (["a", " "], None, r"sentence 2 has 0 words; give from 1 to 1,000: leave it out, or split it"),
         ([["a"] * 1001], None, "sentence 1 has 1,001 words"),
-        (["a"], 3, "layer = 3 should be from 1 to 2"),
+        (["a"], 3, "layer = 3 should be from 1 to 2, or from -1 to -2"),
         (["a"], 0, "layer = 0 should be from 1 to 2"),
     ],
 )
@@ -170,6 +171,10 @@ def test_a_saved_model_is_the_same_but_for_half_precision(model: LanguageModel, 
     for name, before, after in zip(model.names, model.weights, loaded.weights, strict=True):
         expected = numpy(before).astype(np.float16).astype(np.float32)
         np.testing.assert_array_equal(numpy(after), expected, err_msg=name)
+    loaded.layer = -2
+    loaded.save(tmp_path / "again")
+    assert LanguageModel.load(tmp_path / "again").layer == -2
+    loaded.layer = model.layer
     loaded.save(tmp_path / "again")
     for name in "config.json", "vocabulary.json":
         assert (tmp_path / "m" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
@@ -216,6 +221,10 @@ def spoil(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
             "config.json: layers = 0 should be 1",
         ),
         (spoil("config.json", lambda c: c | {"recipe": 1}), "config.json: expected settings"),
+        (
+            spoil("config.json", lambda c: c | {"layer": True}),
+            "config.json: layer = True should be",
+        ),
         (spoil("vocabulary.json", lambda v: v[1:]), r"vocabulary.json: a vocabulary is <eos>"),
         (spoil("vocabulary.json", lambda v: [*v, ["a"]]), r"vocabulary.json: a vocabulary is <eos>"),
         (spoil("vocabulary.json", lambda v: v[:-1]), r"bias has shape \(8,\), expected \(7,\) by config"),

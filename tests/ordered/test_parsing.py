@@ -14,11 +14,21 @@ from supple.errors import InputError
 from supple.ordered.corpus import EOS, UNKNOWN, Vocabulary, read_sentences
 from supple.ordered.decoders import decode
 from supple.ordered.language_model import LanguageModel
-from supple.ordered.parsing import parse, parse_all, read_as, saturation, score_model, untrained, words_of
+from supple.ordered.parsing import (
+    choose_layer,
+    lean,
+    parse,
+    parse_all,
+    read_as,
+    saturation,
+    score_model,
+    untrained,
+    words_of,
+)
 from supple.ordered.recipes import changed
 from supple.ordered.scoring import score_parsers
 from supple.ordered.treebank import Sentence, read_treebank
-from supple.ordered.trees import right_branching, spans
+from supple.ordered.trees import balanced, left_branching, right_branching, spans
 from tests.numerics import numpy
 from tests.ordered.toy_language import TINY
 
@@ -50,6 +60,32 @@ def test_a_tree_is_that_of_the_levels(model: LanguageModel, decoder: Any) -> Non
     assert words == list("abcdef")
     np.testing.assert_array_equal(levels, model.levels(["a b c d e f"], 2)[0])
     assert tree == decode(levels, decoder)
+
+
+@given(st.integers(3, 9))
+def test_how_far_trees_lean(n: int) -> None:
+    assert lean(right_branching(range(n))) == 1 and lean(left_branching(range(n))) == -1
+    assert lean(balanced(range(4))) == lean(0) == lean((0, 1)) == 0
+    levels = np.random.default_rng(n).random(n)
+    here, there = (
+        spans(decode(row)) for row in (levels, [0, *levels[:0:-1]])
+    )  # gaps read from the other end
+    assert {(n - end, n - start) for start, end in here} == there
+    assert lean(decode(levels)) == -lean(decode([0, *levels[:0:-1]]))
+
+
+@pytest.mark.parametrize("layer", [1, -1, 2, -2])
+def test_trees_are_read_from_the_layer_that_leans_to_the_right(layer: int, monkeypatch: Any) -> None:
+    """Whatever it is and whichever way up: falling levels are right branching, rising ones left branching."""
+    found = made()
+    falling = np.linspace(0.9, 0.1, 6)
+    rows = np.stack([np.full(6, 0.5)] * 2)
+    rows[abs(layer) - 1] = falling if layer > 0 else 1 - falling
+    monkeypatch.setattr(found, "all_levels", lambda sentences: [rows for _ in sentences])
+    assert choose_layer(found, ["a b c d e f", "f e d c b a"]) == layer
+    found.layer = layer
+    assert parse(found, "a b c d e f").tree == right_branching(range(6))
+    assert choose_layer(found, []) == layer  # of none, what it was
 
 
 @pytest.mark.backend
