@@ -28,7 +28,7 @@ from supple.training.arrays import copies
 CHECKPOINT = 300.0  # seconds from one checkpoint to the next in the midst of an epoch
 WARMUP = 10  # of the average: its decay after n steps is at most n / (n + WARMUP)
 VALID_ROWS = 10  # of the validation text are read at once
-CHOOSERS = 1000  # sentences of it choose the layer of trees
+CHOOSERS = 5000  # sentences of it choose the layer of trees
 
 
 @dataclass
