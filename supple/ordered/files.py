@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ def write_json(path: Path, content: Any, indent: int | None = None) -> None:
     os.replace(part, path)
 
 
-def save_arrays(path: Path, arrays: dict[str, Any]) -> None:
+def save_arrays(path: Path, arrays: dict[str, Any], write: Callable[..., Any] = np.savez) -> None:
     """Write an `.npz`, whole or not at all."""
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
-        np.savez(file, **arrays)
+        write(file, **arrays)
     os.replace(part, path)
 
 

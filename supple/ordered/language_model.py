@@ -187,7 +187,7 @@ class LanguageModel:
             name: ops.convert_to_numpy(value).astype(np.float16)
             for name, value in zip(self.names, values, strict=True)
         }
-        save_arrays(folder / "weights.npz", arrays)
+        save_arrays(folder / "weights.npz", arrays, np.savez_compressed)
 
     @classmethod
     def load(cls, name_or_dir: FilePath) -> LanguageModel:
