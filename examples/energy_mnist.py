@@ -90,10 +90,11 @@ def draw_energies(energies: dict[str, np.ndarray], path: Path) -> None:
     figure, axis = plt.subplots(figsize=(7, 3), layout="constrained")
     low, high = min(u.min() for u in energies.values()), max(u.max() for u in energies.values())
     for colour, (name, u) in zip(("#08306b", "#d95f02", "#7570b3", "#1b9e77"), energies.items(), strict=True):
-        axis.hist(u, np.linspace(low, high, 120), density=True, alpha=0.75, color=colour, label=name)
+        bins = np.linspace(low, high, 120)
+        axis.hist(u, bins, density=True, histtype="stepfilled", alpha=0.75, color=colour, label=name)
     axis.set(xlabel="U(x)", ylabel="density", yscale="log")
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False)
+    axis.legend(frameon=False, loc="upper center")
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 
@@ -118,10 +119,13 @@ def draw_history(run: Run, path: Path) -> None:
 
 def distances(run: Run, images: np.ndarray, labels: np.ndarray, test: np.ndarray) -> dict[str, float]:
     """Fréchet distances from test images, 2,000 each: of the buffer's chains, and of training images."""
-    features, n = train_features(images[:20_000], labels[:20_000]), 2000
-    rows = np.random.default_rng(6).permutation(len(run.buffer.x))[:n]  # type: ignore[union-attr]
-    real = features.of(test[:n])
-    fakes = {"chains": np.asarray(run.buffer.x)[rows], "training images": images[-n:]}  # type: ignore[union-attr]
+    features, rng = train_features(images[:20_000], labels[:20_000]), np.random.default_rng(6)
+
+    def some(x: Any) -> np.ndarray:  # in the files writers come one after the other
+        return np.asarray(x)[rng.permutation(len(x))[:2000]]
+
+    real = features.of(some(test))
+    fakes = {"chains": some(run.buffer.x), "training images": some(images[20_000:])}  # type: ignore[union-attr]
     found = {name: frechet_distance(real, features.of(x)) for name, x in fakes.items()}
     return found | {"classifier's accuracy": features.accuracy}
 
