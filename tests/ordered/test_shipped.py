@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import supple
-from supple.ordered import LanguageModel, parse, read_treebank, score_model, spans
+from supple.ordered import LanguageModel, choose_layer, parse, read_treebank, score_model, spans
 
 SHIPPED = Path(supple.__file__).parent / "models" / "lm"
 
@@ -43,3 +43,9 @@ def test_trees_of_english_are_better_than_right_branching_on_sentences_it_has_no
     found = score_model(model("en"), list(read_treebank(data / "trees" / "treebank.zip")))
     assert found["layer 2, unbiased"].f1 > found["right branching"].f1 + 0.05
     assert found["layer 2, unbiased"].f1 > found["untrained, layer 2, unbiased"].f1 + 0.25
+
+
+@pytest.mark.slow
+def test_the_layer_of_english_trees_is_chosen_without_a_tree(data: Path) -> None:
+    lines = (data / "trees" / "ptb.valid.txt").read_text("utf-8").splitlines()
+    assert choose_layer(model("en"), lines) == model("en").layer == 2
