@@ -184,6 +184,16 @@ def test_every_layer_and_decoder_is_scored_beside_the_untrained(model: LanguageM
         score_model(model, sentences, shortest=7)
 
 
+def test_a_layer_upside_down_is_scored_where_it_is_the_models_own() -> None:
+    turned, sentences = made(), [gold(n) for n in (4, 6)]
+    turned.layer = -2
+    parses = parse_all(turned, [s.words for s in sentences])
+    expected = score_parsers(sentences, {"here": [found.tree for found in parses]})["here"]
+    scores = score_model(turned, sentences)
+    assert scores["layer -2, unbiased"] == expected
+    assert "untrained, layer -2, published" in scores and "layer -1, unbiased" not in scores
+
+
 def test_an_untrained_model_is_that_of_the_first_step(model: LanguageModel) -> None:
     fresh = LanguageModel(model.vocabulary, model.recipe)
     for one, other in zip(untrained(model).weights, fresh.weights, strict=True):
