@@ -7,7 +7,7 @@ Three energies (eight Gaussians on a circle, two rings, a banana), chains of thr
 each. Prints errors of moments, R̂ and effective sample sizes, log Z between two bounds, and how the bias of
 unadjusted Langevin dynamics grows with its step; long steps would throw it off the banana altogether. Writes
 examples/pictures/energy_2d.png (landscapes and chains), energy_2d_bias.svg (the bias beside its formula) and
-energy_2d.gif (150 chains on their way). Takes about a minute.
+energy_2d.gif (100 chains on their way). Takes half a minute.
 """
 
 from __future__ import annotations
@@ -103,16 +103,16 @@ def bias(console: Console) -> None:
 
 
 def draw(found: dict[str, dict[str, np.ndarray]]) -> None:
-    """A row an energy: its density, a few chains of each sampler, and all chains at their end."""
+    """A row an energy: its density, the way of three chains at equal cost, and all chains at their end."""
     figure, grid = plt.subplots(3, 4, figsize=(9.2, 7.2), layout="constrained")
     for axes, (name, kept) in zip(grid, found.items(), strict=True):
         for panel in axes:
             landscape(panel, TARGETS[name].U, BOX)
         axes[0].set_ylabel(name)
         for panel, which in zip(axes, SAMPLERS, strict=False):
-            paths(panel, kept[which][:3, :100])
+            paths(panel, kept[which][:3, : 100 // COSTS[which]])
         dots(axes[3], kept["HMC"][:, -1], 5)
-    for panel, title in zip(grid[0], [f"{name}, 3 chains × 100" for name in SAMPLERS], strict=False):
+    for panel, title in zip(grid[0], [f"{name}, 100 gradients" for name in SAMPLERS], strict=False):
         panel.set_title(title, fontsize=10)
     grid[0, 3].set_title(f"HMC, {CHAINS} chains at the end", fontsize=10)
     figure.savefig(PICTURES / "energy_2d.png", dpi=110)
@@ -125,7 +125,7 @@ def main() -> None:
     found = moments(console)
     bias(console)
     draw(found)
-    start = np.random.default_rng(5).uniform(-4.5, 4.5, (150, 2))
+    start = np.random.default_rng(5).uniform(-4.5, 4.5, (100, 2))
     runs = {
         name: (target.U, sample(target.U, start, ula(0.04), 240, seed=6, keep=6).kept)
         for name, target in TARGETS.items()

@@ -16,16 +16,19 @@ from supple.training.functional import functional
 
 Box = tuple[float, float, float, float]  # left, right, bottom, top
 GROUND, CHAIN = "Blues", "#c05621"
+SHADES = np.linspace(0.03, 0.72, 10)  # of GROUND, light enough for chains to be seen on all of them
 
 
 def landscape(axes: Any, U: Any, box: Box, points: int = 160, temperature: float = 1.0) -> None:
     """The density e^{−U/T}, a share of its highest value in the box, as a ground of ten shades."""
+    from matplotlib import colormaps
+
     x, y = (np.linspace(low, high, points) for low, high in (box[:2], box[2:]))
     grid = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
     call, weights, state = functional(U)
     u = np.asarray(call(weights, state, jnp.asarray(grid, jnp.result_type(float)))[0], "float64")
     p = np.exp((u.min() - u) / temperature).reshape(points, points)
-    axes.contourf(x, y, p, levels=np.linspace(0, 1, 11), cmap=GROUND, alpha=0.75, zorder=0)
+    axes.contourf(x, y, p, levels=np.linspace(0, 1, 11), colors=colormaps[GROUND](SHADES), zorder=0)
     axes.set(xlim=box[:2], ylim=box[2:], aspect="equal", xticks=[], yticks=[])
 
 
@@ -75,7 +78,7 @@ def film(
     ):
         landscape(axes, U, box)
         axes.set_title(name, fontsize=10)
-        lines = axes.add_collection(LineCollection([], colors=CHAIN, linewidths=0.5, alpha=0.5))
+        lines = axes.add_collection(LineCollection([], colors=CHAIN, linewidths=0.5))
         (points,) = axes.plot([], [], ".", color=CHAIN, markersize=4, markeredgewidth=0)
         (bar,) = axes.plot([], [], color="#2d3748", linewidth=3, solid_capstyle="butt", clip_on=False)
         steps = axes.text(0.5, -0.04, "", transform=axes.transAxes, ha="center", va="top", fontsize=8)
