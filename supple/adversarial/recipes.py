@@ -100,7 +100,9 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             batch=128,
             steps=20_000,
         ),
-        "MNIST": Recipe(strength=2.0, averages=(0.99, 0.999), steps=5_000),
+        "MNIST": Recipe(
+            strength=10.0, critic_rate=4e-3, generator_rate=4e-3, averages=(0.99, 0.999), steps=5_000
+        ),
         # For a GPU, with `networks.residual` and the energy of the same name.
         "CIFAR-10": Recipe(
             strength=1.0,
