@@ -1,4 +1,4 @@
-"""A GAN on MNIST: samples, and what averages of weights are worth by features of a small classifier.
+"""A GAN on MNIST: samples, and what averages of weights are worth.
 
     pip install "supple[learn,plot]"
     python examples/gan_mnist.py
@@ -9,9 +9,8 @@ the images `x` (n, 32, 32, 3) as bytes and their labels `y`. Writes to examples/
 samples by the average of weights, and `gan_mnist.gif`, how they came about. An interrupted run goes on from
 runs/gan_mnist with --resume.
 
-FID here is the Fréchet distance of features of a classifier that is trained here: it orders these samples,
-and is not to be compared with published ones. Beside it stands that of test images: no generator is to do
-better.
+The Fréchet distance is of features of a classifier that is trained here: it orders these samples, and is not
+to be compared with published FIDs. Beside it stands that of images held out: no generator is to do better.
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ from supple.adversarial import networks  # isort: skip
 from supple.adversarial.recipes import RECIPES  # isort: skip
 from supple.adversarial.steps import from_array  # isort: skip
 from supple.adversarial.trainer import generate, train  # isort: skip
+from supple.energy import frechet_distance  # isort: skip
 from supple.energy import networks as energies  # isort: skip
 from supple.energy.features import train_features  # isort: skip
 from supple.energy.pictures_images import save_film, save_sheet  # isort: skip
@@ -51,6 +51,11 @@ def data_of(dataset: str, images: Path | None) -> tuple[np.ndarray, np.ndarray, 
         x, y = file["x"], file["y"]
     held = len(x) // 6
     return x[held:], y[held:], x[:held]
+
+
+def chosen(x: np.ndarray, n: int) -> np.ndarray:
+    """n images of all, not the first, which few people wrote, from 0 to 1."""
+    return np.random.default_rng(0).permutation(x)[:n] / np.float32(255)
 
 
 def players(dataset: str, latent: int, seed: int) -> tuple[Any, Any]:
@@ -78,7 +83,7 @@ def main(
     runs: Path = RUNS,
     pictures: Path = PICTURES,
 ) -> None:
-    """Train, print a table of FIDs, and write samples and a film.
+    """Train, print a table of distances, and write samples and a film.
 
     Args:
         dataset: Which images; with CIFAR-10 larger networks, for a GPU.
@@ -88,7 +93,7 @@ def main(
         strength: Of the penalty.
         steps: Of training.
         seed: Of networks and noise.
-        n: Samples for FID.
+        n: Samples, and images, for a distance.
         resume: Go on from the checkpoint.
         runs: Folder of the checkpoint.
         pictures: Folder of the pictures.
@@ -99,16 +104,23 @@ def main(
     console = Console(width=100, highlight=False)
     x, y, held = data_of(dataset, images)
     features = train_features(x / np.float32(255), y)
-    console.print(f"classifier for FID: {features.accuracy:.2%} right on images it was not trained on")
-    real = x[:n] / np.float32(255)
+    console.print(f"classifier: {features.accuracy:.2%} right on images it was not trained on")
+    real, others = features.of(chosen(x, n)), features.of(chosen(held, n))
     critic, generator = players(dataset, recipe.latent, seed)
     decays, best = (None, *recipe.averages), recipe.averages[0]
-    table = Table("step", "last weights", *(f"average {decay}" for decay in recipe.averages), title="FID")
+    table = Table(
+        "step",
+        "last weights",
+        *(f"average {decay}" for decay in recipe.averages),
+        title="Fréchet distance of samples",
+    )
     frames = []
 
     def watch(training: Any) -> None:
         found = [np.asarray(generate(generator, training, recipe, n, decay=decay)) for decay in decays]
-        table.add_row(f"{training.steps:,}", *(f"{features.distance(real, fake):.2f}" for fake in found))
+        table.add_row(
+            f"{training.steps:,}", *(f"{frechet_distance(real, features.of(fake)):.2f}" for fake in found)
+        )
         frames.append(found[1][:100])
 
     every = max(1, recipe.steps // FRAMES)
@@ -125,9 +137,7 @@ def main(
     if not trained.training.steps:
         raise SystemExit("diverged at once: lower the rates of the recipe, or give another penalty")
     console.print(table)
-    console.print(
-        f"FID of {min(n, len(held)):,} images held out: {features.distance(real, held[:n] / 255):.2f}"
-    )
+    console.print(f"of {len(others):,} images held out: {frechet_distance(real, others):.2f}")
     samples = generate(generator, trained.training, recipe, 100, seed=1, decay=best)
     pictures.mkdir(parents=True, exist_ok=True)
     save_sheet(pictures / f"gan_{dataset}.png", samples)
