@@ -134,8 +134,12 @@ def main(
         every=every,
         watch=watch,
     )
-    if not trained.training.steps:
-        raise SystemExit("diverged at once: lower the rates of the recipe, or give another penalty")
+    if trained.diverged:
+        reached = trained.training.steps
+        problem = f"diverged after step {reached:,}: lower the rates of the recipe, or give another penalty"
+        if not reached:
+            raise SystemExit(problem)
+        console.print(problem)
     console.print(table)
     console.print(f"of {len(others):,} images held out: {frechet_distance(real, others):.2f}")
     samples = generate(generator, trained.training, recipe, 100, seed=1, decay=best)
