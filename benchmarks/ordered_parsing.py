@@ -73,7 +73,7 @@ class Corpus(NamedTuple):
 
 def main(
     *,
-    penn_epochs: int = 3,
+    penn_epochs: int = 6,
     sinica_epochs: int = 1,
     seeds: int = 3,
     only: str = "",

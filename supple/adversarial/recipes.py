@@ -101,7 +101,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             steps=20_000,
         ),
         "MNIST": Recipe(
-            strength=10.0, critic_rate=4e-3, generator_rate=4e-3, averages=(0.99, 0.999), steps=5_000
+            strength=10.0, critic_rate=2e-3, generator_rate=2e-3, averages=(0.99, 0.999), steps=7_000
         ),
         # For a GPU, with `networks.residual` and the energy of the same name.
         "CIFAR-10": Recipe(
