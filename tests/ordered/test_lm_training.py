@@ -58,7 +58,8 @@ def read(out: Path) -> tuple[dict, dict]:
 
 
 @pytest.mark.skipif(keras.backend.backend() == "torch", reason="steps that are not compiled take minutes")
-@pytest.mark.parametrize("layer", ["onlstm", pytest.param("lstm", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("layer", ["onlstm", "lstm"])
+@pytest.mark.slow
 def test_a_toy_language_is_learnt_to_its_entropy(layer: str, tmp_path: Path) -> None:
     texts = [
         toy_language.write(tmp_path / name, lines, seed)

@@ -341,6 +341,7 @@ def every(values: np.ndarray) -> np.ndarray:
     return np.tile(values, (N, 1))
 
 
+@pytest.mark.slow
 def test_gamma_moves_its_means() -> None:
     """dE[z]/dα = 1 and dE[log z]/dα = ψ′(α) for z ∼ Gamma(α, 1); each sample moves as its quantile."""
     alpha, rate = every(LEVELS), every(np.ones(6))
@@ -361,6 +362,7 @@ def test_log_gamma_of_small_alpha() -> None:
     assert (np.abs(z_score(slope, polygamma(1, alpha))) < 4.5).all()
 
 
+@pytest.mark.slow
 def test_beta_moves_its_means() -> None:
     """E[z] = a / (a + b) and E[log z] = ψ(a) - ψ(a + b)."""
     a, b = np.array([[0.3, 0.7, 3.0, 50.0], [0.5, 0.5, 9.0, 20.0]], "float32")

@@ -412,6 +412,7 @@ def script(tmp_path: Path, sample: str, run: str) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, str(path)], env=environment, **pipes)
 
 
+@pytest.mark.slow
 def test_a_script_without_its_guard_is_told_to_have_one(tmp_path: Path) -> None:
     run = script(tmp_path, "drawn", "run()")
     _, errors = run.communicate(timeout=120)
@@ -419,6 +420,7 @@ def test_a_script_without_its_guard_is_told_to_have_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.slow
 def test_workers_end_with_their_program(tmp_path: Path, number: signal.Signals) -> None:
     """Killed, or by Ctrl-C while it waits for a sample that takes a minute."""
     run = script(tmp_path, "sleeps", 'if __name__ == "__main__": run()')
