@@ -76,6 +76,7 @@ def main(
     loss: str | None = None,
     penalty: str | None = None,
     strength: float | None = None,
+    rate: float | None = None,
     steps: int | None = None,
     seed: int = 0,
     n: int = 5000,
@@ -91,6 +92,7 @@ def main(
         loss: A name of supple.adversarial.losses.LOSSES.
         penalty: A name of supple.adversarial.penalties.PENALTIES.
         strength: Of the penalty.
+        rate: Of both players.
         steps: Of training.
         seed: Of networks and noise.
         n: Samples, and images, for a distance.
@@ -98,7 +100,8 @@ def main(
         runs: Folder of the checkpoint.
         pictures: Folder of the pictures.
     """
-    given = {"loss": loss, "penalty": penalty, "strength": strength, "steps": steps, "seed": seed}
+    rates = {"critic_rate": rate, "generator_rate": rate}
+    given = {"loss": loss, "penalty": penalty, "strength": strength, "steps": steps, "seed": seed, **rates}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     recipe = replace(RECIPES[{"mnist": "MNIST", "cifar10": "CIFAR-10"}[dataset]], **changes)
     console = Console(width=100, highlight=False)
