@@ -85,7 +85,7 @@ def main(
     Args:
         penn_epochs: Training of each model of English, of 0.8 M words an epoch.
         sinica_epochs: The same of Chinese, of 2.4 M words an epoch.
-        seeds: Models of each kind, each some 5 minutes an epoch of English, 20 of Chinese; 0 for what ships alone.
+        seeds: Models of each kind; an epoch takes a core 5 minutes, of Chinese 20. 0 for what ships alone.
         only: penn or sinica; both without it. What the JSON file has of the other stays.
         work: Folder for texts, models and checkpoints.
         out: The JSON file.
