@@ -1,17 +1,19 @@
-"""Whether training an energy of scikit-learn's digits, 8 × 8, runs its length: 5 seeds, two rates.
+"""Whether training an energy of digits runs its length, over 5 seeds, and what is an energy of no digit.
 
-The recipe of MNIST in small, and the same at a rate that is too high. For each: rollbacks of the guard, the
-last gap of energies, and AUROC of U, digits against uniform noise and inverted digits. A run must end, and
-say what it went back from.
+MNIST's recipe at its default length; the same in small, of scikit-learn's digits of 8 × 8; that at a rate
+which is too high. For each run: rollbacks of the guard, the last gap of energies, and AUROC of U, digits
+against what is none. A run must end, and say what it went back from. MNIST, some 5 minutes a run, is
+looked for in the folder SUPPLE_DATA, and left out without it.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cyclopts
 import numpy as np
@@ -23,60 +25,100 @@ from sklearn.datasets import load_digits
 
 from supple.energy import auroc, energies_at, fit
 from supple.energy.networks import convolutional
-from supple.energy.recipes import MNIST
+from supple.energy.recipes import MNIST, Recipe
 
 HERE = Path(__file__).resolve().parent
-CAREFUL = replace(MNIST, steps=1000, buffer=1000)
-RECIPES = {"careful": CAREFUL, "rate × 100": replace(CAREFUL, rate=100 * CAREFUL.rate)}
+sys.path.append(str(HERE.parent / "examples"))
+import mnist  # noqa: E402
+
+SMALL = replace(MNIST, steps=1000, buffer=1000)
+COLUMNS = "seed", "steps", "rollbacks", "gap", "AUROC noise", "AUROC inverted", "AUROC Fashion-MNIST"
 
 
-def main(
-    *, seeds: int = 5, steps: int = 1000, out: Path = HERE / "results" / "energy_stability.json"
-) -> None:
-    """Train, print a line a run, and write the figures as JSON.
+class Digits(NamedTuple):
+    """Images to train on, their digits, others that energies are compared at, and clothes."""
+
+    x: np.ndarray
+    y: np.ndarray
+    test: np.ndarray
+    fashion: np.ndarray | None = None
+
+
+def main(*, seeds: int = 5, only: str = "", out: Path = HERE / "results" / "energy_stability.json") -> None:
+    """Train, print a line a run, then all as a table, and write the figures as JSON.
 
     Args:
         seeds: Runs of each recipe.
-        steps: Updates of each run.
+        only: A recipe's name; all without it. What the JSON file has of the others stays.
         out: The JSON file.
     """
-    digits = load_digits()
-    x, y = (digits.images / 16).astype("float32")[..., None], digits.target
-    runs = [
-        {"recipe": name} | trained(x, y, replace(recipe, steps=steps, seed=seed))
-        for name, recipe in RECIPES.items()
-        for seed in range(seeds)
-    ]
+    runs = json.loads(out.read_text("utf-8"))["runs"] if only and out.exists() else {}
+    recipes = {
+        "8 × 8": (small_digits, 16, SMALL),
+        "8 × 8, rate × 100": (small_digits, 16, replace(SMALL, rate=100 * SMALL.rate)),
+        "MNIST": (large_digits, 32, MNIST),
+    }
+    for name, (read, width, recipe) in recipes.items():
+        if only not in ("", name):
+            continue
+        if read is large_digits and not (mnist.DATA / "mnist").is_dir():
+            print(f"left out: no mnist/ in {mnist.DATA}; set SUPPLE_DATA to the folder that holds it")
+            continue
+        digits, runs[name] = read(), []
+        for seed in range(seeds):
+            runs[name].append(trained(digits, width, replace(recipe, seed=seed)))
+            print(name, json.dumps(runs[name][-1]), flush=True)
     show(runs)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({"runs": runs, "machine": circumstances()}, indent=1) + "\n", "utf-8")
+    found = {"runs": runs, "machine": circumstances()}
+    out.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
-def trained(x: np.ndarray, y: np.ndarray, recipe: Any) -> dict[str, Any]:
+def small_digits() -> Digits:
+    digits = load_digits()
+    x = (digits.images / 16).astype("float32")[..., None]
+    return Digits(x[:1500], digits.target[:1500], x[1500:])
+
+
+def large_digits() -> Digits:
+    train, test = (mnist.scaled(mnist.images(part)) for part in ("train", "t10k"))
+    return Digits(train, mnist.labels("train"), test, mnist.scaled(mnist.fashion()))
+
+
+def trained(digits: Digits, width: int, recipe: Recipe) -> dict[str, Any]:
     """The figures of a run; `end` says why it was given up, if it was."""
-    found: dict[str, Any] = {"seed": recipe.seed, "end": "ran its length"}
+    x, y, test, fashion = digits
+    began, found = time.perf_counter(), {"seed": recipe.seed, "end": "ran its length"}
     try:
-        run = fit(convolutional(x.shape[1:], 16, classes=10, seed=recipe.seed), x, recipe, y=y)
+        run = fit(convolutional(x.shape[1:], width, classes=10, seed=recipe.seed), x, recipe, y=y)
     except RuntimeError as error:
         return found | {"end": str(error)}
-    u, noise = energies_at(run.model(), x), np.random.default_rng(0).random(x.shape, np.float32)
-    history = run.history()
+    seconds, history = time.perf_counter() - began, run.history()
+    noise = np.random.default_rng(0).random((1000, *x.shape[1:]), np.float32)
+    foreign = {"noise": noise, "inverted": 1 - test} | ({} if fashion is None else {"Fashion-MNIST": fashion})
+    u = energies_at(run.model(), test)
     return found | {
+        "steps": run.steps,
         "rollbacks": run.rollbacks,
         "gap": float(history["fake"][-1] - history["real"][-1]),
-        "noise": auroc(u, energies_at(run.model(), noise)),
-        "inverted": auroc(u, energies_at(run.model(), 1 - x)),
+        **{f"AUROC {name}": auroc(u, energies_at(run.model(), x)) for name, x in foreign.items()},
+        "seconds": seconds,
     }
 
 
-def show(runs: list[dict[str, Any]]) -> None:
-    table = Table(title="energies of 8 × 8 digits", box=box.SIMPLE_HEAD)
-    for name in ("recipe", "seed", "rollbacks", "gap", "AUROC noise", "AUROC inverted", "end"):
+def show(runs: dict[str, list[dict[str, Any]]]) -> None:
+    table = Table(title="energies of digits", title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("recipe", *COLUMNS, "end"):
         table.add_column(name)
-    for r in runs:
-        numbers = [f"{r[name]:.3f}" if name in r else "" for name in ("gap", "noise", "inverted")]
-        table.add_row(r["recipe"], str(r["seed"]), str(r.get("rollbacks", "")), *numbers, r["end"])
-    Console(width=120, highlight=False).print(table)
+    for recipe, each in runs.items():
+        for run in each:
+            table.add_row(recipe, *(cell(run.get(name, "")) for name in COLUMNS), run["end"])
+        table.add_section()
+    Console(width=140, highlight=False).print(table)
+
+
+def cell(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

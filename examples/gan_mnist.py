@@ -69,6 +69,25 @@ def players(dataset: str, latent: int, seed: int) -> tuple[Any, Any]:
     return critic, networks.residual(latent, shape, seed=2 * seed + 1)
 
 
+class Watched:
+    """What was seen on the way, a file a time: an interrupted run has it too when it goes on."""
+
+    def __init__(self, folder: Path, resume: bool) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in () if resume else folder.glob("*.npz"):
+            file.unlink()
+
+    def add(self, steps: int, distances: list[float], samples: np.ndarray) -> None:
+        np.savez(self.folder / f"{steps:09}.npz", distances=distances, samples=samples)
+
+    def until(self, steps: int) -> tuple[list[int], list[np.ndarray], list[np.ndarray]]:
+        """Steps, distances and samples of all times so far."""
+        times = sorted(time for file in self.folder.glob("*.npz") if (time := int(file.stem)) <= steps)
+        files = [np.load(self.folder / f"{time:09}.npz") for time in times]
+        return times, [file["distances"] for file in files], [file["samples"] for file in files]
+
+
 def main(
     *,
     dataset: Literal["mnist", "cifar10"] = "mnist",
@@ -110,21 +129,12 @@ def main(
     console.print(f"classifier: {features.accuracy:.2%} right on images it was not trained on")
     real, others = features.of(chosen(x, n)), features.of(chosen(held, n))
     critic, generator = players(dataset, recipe.latent, seed)
-    decays, best = (None, *recipe.averages), recipe.averages[0]
-    table = Table(
-        "step",
-        "last weights",
-        *(f"average {decay}" for decay in recipe.averages),
-        title="Fréchet distance of samples",
-    )
-    frames = []
+    decays, best, folder = (None, *recipe.averages), recipe.averages[0], runs / dataset
+    watched = Watched(folder / "watched", resume)
 
     def watch(training: Any) -> None:
         found = [np.asarray(generate(generator, training, recipe, n, decay=decay)) for decay in decays]
-        table.add_row(
-            f"{training.steps:,}", *(f"{frechet_distance(real, features.of(fake)):.2f}" for fake in found)
-        )
-        frames.append(found[1][:100])
+        watched.add(training.steps, [frechet_distance(real, features.of(x)) for x in found], found[1][:50])
 
     every = max(1, recipe.steps // FRAMES)
     trained = train(
@@ -132,7 +142,7 @@ def main(
         generator,
         from_array(x),
         recipe,
-        folder=runs / dataset,
+        folder=folder,
         resume=resume,
         every=every,
         watch=watch,
@@ -143,13 +153,17 @@ def main(
         if not reached:
             raise SystemExit(problem)
         console.print(problem)
+    heads = "last weights", *(f"average {decay}" for decay in recipe.averages)
+    table = Table("step", *heads, title="Fréchet distance of samples")
+    steps_made, distances, frames = watched.until(trained.training.steps)
+    for made, row in zip(steps_made, distances, strict=True):
+        table.add_row(f"{made:,}", *(f"{distance:.2f}" for distance in row))
     console.print(table)
     console.print(f"of {len(others):,} images held out: {frechet_distance(real, others):.2f}")
     samples = generate(generator, trained.training, recipe, 100, seed=1, decay=best)
     pictures.mkdir(parents=True, exist_ok=True)
     save_sheet(pictures / f"gan_{dataset}.png", samples)
-    if frames:
-        save_film(pictures / f"gan_{dataset}.gif", np.stack(frames, 1)[:50], scale=1, rate=4)
+    save_film(pictures / f"gan_{dataset}.gif", np.stack(frames, 1), scale=1, rate=4)
     console.print(f"pictures in {pictures}")
 
 

@@ -37,14 +37,16 @@ from supple.adversarial import networks, pictures  # isort: skip
 from supple.adversarial.recipes import RECIPES, Recipe  # isort: skip
 from supple.adversarial.rings import Mixture, coverage, grid, ring  # isort: skip
 from supple.adversarial.steps import Data  # isort: skip
-from supple.adversarial.trainer import generate, train  # isort: skip
+from supple.adversarial.trainer import critic_energy, generate, train  # isort: skip
 from supple.energy.chains import sample  # isort: skip
+from supple.energy.latent import latent_energy  # isort: skip
 from supple.energy.metropolis import mala  # isort: skip
 
 HERE = Path(__file__).resolve().parent
 RUNS, PICTURES = HERE.parent / "runs" / "gan_rings", HERE / "pictures"
 SIZES = (64, 64, 64)
 SAMPLES = 2500
+PIECES = 40  # of a run, after each of which samples are drawn
 MIXTURES = {"25 on a grid": grid(), "8 on a ring": ring(sd=0.05)}
 
 
@@ -98,7 +100,8 @@ def run(pair: Pair, mixture: Mixture, steps: int, seed: int) -> tuple[dict[str, 
         frames.append(np.stack(found).astype(np.float32))
 
     began = time.perf_counter()
-    trained = train(critic, generator, Data(Mixture.sample, mixture), recipe, every=steps // 40, watch=watch)
+    data, every = Data(Mixture.sample, mixture), steps // PIECES
+    trained = train(critic, generator, data, recipe, every=every, watch=watch)
     record = {
         "pair": str(pair),
         "seed": seed,
@@ -107,22 +110,18 @@ def run(pair: Pair, mixture: Mixture, steps: int, seed: int) -> tuple[dict[str, 
         "seconds": time.perf_counter() - began,
         "coverage": [[coverage(mixture, x) for x in frame] for frame in frames[3::4]],  # ten times
     }
-    return record, np.stack(frames), trained.training
+    return record, np.array(frames), trained.training
 
 
 def refined(pair: Pair, mixture: Mixture, training: Any) -> str:
     """What MALA on ½‖z‖² − D(G(z)) makes of the last weights' samples."""
     recipe = replace(RECIPES["plane"], **pair._asdict())
     critic, generator = players(recipe)
-
-    def energy(weights: Any, z: Any) -> Any:
-        phi, theta = weights
-        return (z**2).sum(1) / 2 - critic[0](phi, generator[0](theta, z))
-
-    phi, theta = training.played.x
+    G, theta = generator[0], training.played.x.theta
+    U = latent_energy(critic_energy(critic, training, recipe), (G, theta))
     z = jax.random.normal(jax.random.key(0), (SAMPLES, recipe.latent))
-    chains = sample((energy, (phi, theta)), z, mala(1e-3), 500)
-    before, after = (coverage(mixture, generator[0](theta, z)) for z in (z, chains.x))
+    chains = sample(U, z, mala(1e-3), 500)
+    before, after = (coverage(mixture, G(theta, z)) for z in (z, chains.x))
     return (
         f"MALA on ½‖z‖² − D(G(z)), last weights of {pair}: good samples {before.quality:.1%} before, "
         f"{after.quality:.1%} after 500 steps (accepted {float(chains.accepted.mean()):.0%})"
@@ -185,12 +184,14 @@ def main(
     """Train all pairs, print tables, and write a picture and a film.
 
     Args:
-        steps: Steps of a run, a multiple of 40.
+        steps: Steps of a run, 40 or a multiple of it.
         seeds: Runs of a pair on the grid.
-        every_pair: All losses with all penalties: four times as long.
+        every_pair: Five losses, each with six penalties: four times as long.
         out: Folder of the figures of runs, from which an interrupted one goes on.
         pictures_to: Folder of the pictures.
     """
+    if steps < PIECES or steps % PIECES:
+        raise SystemExit(f"--steps {steps} should be {PIECES} or a multiple of it")
     out.mkdir(parents=True, exist_ok=True)
     console = Console(width=118, highlight=False)
     last: dict[str, dict[str, np.ndarray]] = {}
@@ -206,13 +207,15 @@ def main(
                 known = any((r["pair"], r["seed"]) == (str(pair), seed) for r in records)
                 if not known:
                     record, frames, training = run(pair, mixture, steps, seed)
-                    records.append(record)
-                    path.write_text(json.dumps(records))
                     if pair == PAIRS[0] and seed == 0:
                         console.print(refined(pair, mixture, training))
-                    if seed == 0:
+                    if seed == 0 and len(frames):
                         np.save(kept, frames[:, :2, :1000])
-                if seed == 0:
+                    records.append(record)
+                    part = path.with_suffix(".part")  # the record is written last, and whole
+                    part.write_text(json.dumps(records))
+                    part.replace(path)
+                if seed == 0 and kept.exists():
                     frames = np.load(kept)
                     last[name][str(pair)] = frames[-1]
                     if pair == PAIRS[0] and name == "25 on a grid":
@@ -220,7 +223,8 @@ def main(
         show(records, name, console)
     pictures_to.mkdir(parents=True, exist_ok=True)
     draw(last, pictures_to / "gan_rings.png")
-    pictures.film(pictures_to / "gan_rings.gif", MIXTURES["25 on a grid"], films, steps // 40)
+    if films:
+        pictures.film(pictures_to / "gan_rings.gif", MIXTURES["25 on a grid"], films, steps // PIECES)
     console.print(f"pictures in {pictures_to}")
 
 

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from math import inf
+from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,13 +16,16 @@ from supple.errors import InputError
 Settings = TypeVar("Settings")
 Range = tuple[str, Callable[[Any], bool]]  # in words, and whether a value is in it
 
-COUNT: Range = "1 or more", lambda value: value >= 1
+COUNT: Range = "1 or more", lambda value: whole(value) and value >= 1
 AMOUNT: Range = "a number, 0 or more", lambda value: 0 <= value < inf
 POSITIVE: Range = "a number above 0", lambda value: 0 < value < inf
 PART: Range = "from 0 to 1", lambda value: 0 <= value <= 1
 RATE: Range = "from 0 to below 1", lambda value: 0 <= value < 1
-RATES: Range = "numbers from 0 to below 1", lambda values: all(0 <= value < 1 for value in values)
-SEED: Range = "from 0 to 4294967295", lambda value: 0 <= value < 1 << 32
+RATES: Range = (
+    "numbers from 0 to below 1, as a tuple",
+    lambda values: isinstance(values, tuple) and all(0 <= value < 1 for value in values),
+)
+SEED: Range = "from 0 to 4294967295", lambda value: whole(value) and 0 <= value < 1 << 32
 KINDS = {
     str: "text in quotes",
     bool: "true or false",
@@ -31,8 +35,18 @@ KINDS = {
 }
 
 
+def whole(value: Any) -> bool:
+    return isinstance(value, Integral)
+
+
 def one_of(*names: str) -> Range:
     return f"one of {', '.join(names)}", lambda value: value in names
+
+
+def or_a(kind: str, of: Range, fits: Callable[[Any], bool]) -> Range:
+    """A range, and all else that fits: of this kind, in words."""
+    words, inside = of
+    return f"{words}; or {kind}", lambda value: fits(value) or inside(value)
 
 
 def or_none(of: Range) -> Range:
@@ -46,7 +60,11 @@ def check(
     """InputError for the first value that is out of its range; one without a range may be any."""
     for name, value in values.items():
         words, fits = ranges.get(name, ("", lambda _: True))
-        if not fits(value):
+        try:
+            right = fits(value)
+        except TypeError:  # text for a number, one number for several
+            right = False
+        if not right:
             raise InputError(f"{name} = {value!r} should be {words}; correct it", path=path)
 
 

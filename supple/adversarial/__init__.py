@@ -34,8 +34,15 @@ from supple.adversarial.penalties import PENALTIES, normalised  # noqa: E402
 from supple.adversarial.recipes import RECIPES, Recipe  # noqa: E402
 from supple.adversarial.rings import Coverage, Mixture, coverage, grid, ring  # noqa: E402
 from supple.adversarial.spectrum import jacobian_spectrum  # noqa: E402
-from supple.adversarial.steps import Data, Training, from_array, network_game  # noqa: E402
-from supple.adversarial.trainer import Trained, generate, generator_weights, train  # noqa: E402
+from supple.adversarial.steps import Batch, Data, Training, from_array, network_game  # noqa: E402
+from supple.adversarial.trainer import (  # noqa: E402
+    Trained,
+    critic_energy,
+    game_at,
+    generate,
+    generator_weights,
+    train,
+)
 from supple.adversarial.verdict import (  # noqa: E402
     Verdict,
     along,
@@ -51,6 +58,7 @@ __all__ = [
     "LOSSES",
     "PENALTIES",
     "RECIPES",
+    "Batch",
     "Coverage",
     "Data",
     "Game",
@@ -72,12 +80,14 @@ __all__ = [
     "consensus",
     "consensus_field",
     "coverage",
+    "critic_energy",
     "dirac",
     "drift",
     "estimate",
     "extragradient",
     "flows",
     "from_array",
+    "game_at",
     "generate",
     "generator_weights",
     "grid",

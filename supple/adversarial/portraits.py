@@ -56,8 +56,10 @@ def film(
     """A GIF of trajectories side by side, all from their first point to their last in the same frames.
 
     `games` draws the flow below those of one dimension, `averages` a second point, hollow, say of `averaged`.
-    InputError if matplotlib is not installed.
+    ValueError for no runs, or fewer than 2 frames; InputError if matplotlib is not installed.
     """
+    if not runs or frames < 2:
+        raise ValueError(f"{len(runs)} runs in {frames} frames; give a run or more, and 2 frames or more")
     try:
         from matplotlib.animation import FuncAnimation, PillowWriter
         from matplotlib.figure import Figure

@@ -12,27 +12,27 @@ import optax
 from supple.adversarial import integrators
 from supple.adversarial.games import Game
 from supple.adversarial.integrators import Integrator
-from supple.adversarial.losses import LOSSES
-from supple.adversarial.penalties import PENALTIES
-from supple.settings import AMOUNT, COUNT, POSITIVE, RATE, RATES, check, one_of
+from supple.adversarial.losses import LOSSES, Loss
+from supple.adversarial.penalties import PENALTIES, Penalty
+from supple.settings import AMOUNT, COUNT, POSITIVE, RATE, RATES, SEED, check, one_of, or_a
 
 
 @dataclass(frozen=True)
 class Recipe:
     """All that makes a GAN besides networks and data. ValueError for what is unknown or out of range."""
 
-    loss: str = "non-saturating"  # a name of `losses.LOSSES`
-    penalty: str = "R1"  # a name of `penalties.PENALTIES`
+    loss: str | Loss = "non-saturating"  # a name of `losses.LOSSES`, or one's own
+    penalty: str | Penalty = "R1"  # a name of `penalties.PENALTIES`, or one's own
     strength: float = 1.0  # λ of the penalty
     spectral_norm: bool = False  # of the critic
     integrator: str = "alternating"  # a name of `INTEGRATORS`
     adjustment: float = 0.1  # γ of consensus, λ of symplectic gradient adjustment and of ODE-GAN
     critic_steps: int = 1  # for one of the generator, if alternating
-    optimizer: str = "adam"  # a name of `OPTIMIZERS`; "rk4" and "ODE-GAN" have none
+    optimizer: str = "adam"  # a name of `OPTIMIZERS`; "RK4" and "ODE-GAN" have none, and one rate
     critic_rate: float = 1e-3
     generator_rate: float = 1e-3
     momentum: float = 0.0  # β₁
-    second: float = 0.99  # β₂ of Adam
+    second: float = 0.99  # β₂ of Adam, and the decay of "rmsprop"
     averages: tuple[float, ...] = (0.999,)  # decays of averages of the generator's weights
     latent: int = 64  # normal numbers that the generator takes
     batch: int = 64
@@ -43,6 +43,9 @@ class Recipe:
         check(vars(self), RANGES)
         if len(set(self.averages)) < len(self.averages):
             raise ValueError(f"averages = {self.averages} should be different numbers")
+        if self.integrator in ONE_RATE and self.critic_rate != self.generator_rate:
+            rates = f"critic_rate = {self.critic_rate} and generator_rate = {self.generator_rate}"
+            raise ValueError(f"{self.integrator} takes one step for both, not {rates}; make them equal")
 
 
 def rule(recipe: Recipe, rate: float) -> optax.GradientTransformation:
@@ -57,7 +60,7 @@ OPTIMIZERS: Mapping[str, Callable[[Recipe, float], optax.GradientTransformation]
     {
         "adam": lambda r, rate: optax.adam(rate, r.momentum, r.second),
         "sgd": lambda r, rate: optax.sgd(rate, r.momentum or None),
-        "rmsprop": lambda r, rate: optax.rmsprop(rate, r.second),
+        "rmsprop": lambda r, rate: optax.rmsprop(rate, r.second, momentum=r.momentum or None),
     }
 )
 
@@ -76,9 +79,11 @@ INTEGRATORS: Mapping[str, Callable[[Game, Recipe], Integrator]] = MappingProxyTy
     }
 )
 
+ONE_RATE = "RK4", "ODE-GAN"
+
 RANGES = {
-    "loss": one_of(*LOSSES),
-    "penalty": one_of(*PENALTIES),
+    "loss": or_a("a losses.Loss", one_of(*LOSSES), lambda loss: isinstance(loss, Loss)),
+    "penalty": or_a("a function", one_of(*PENALTIES), callable),
     "integrator": one_of(*INTEGRATORS),
     "optimizer": one_of(*OPTIMIZERS),
     **dict.fromkeys(("critic_steps", "latent", "batch", "steps"), COUNT),
@@ -86,6 +91,7 @@ RANGES = {
     **dict.fromkeys(("strength", "adjustment"), AMOUNT),
     **dict.fromkeys(("momentum", "second"), RATE),
     "averages": RATES,
+    "seed": SEED,
 }
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(

@@ -8,7 +8,7 @@ steps below −2 Re μ / |μ|² (Mescheder et al. 2017).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -35,8 +35,10 @@ def jacobian_spectrum(
     With `k` they come from products alone, Jv by JVP and Jᵀv by VJP, through ARPACK's Arnoldi iteration;
     `which` is as of `scipy.sparse.linalg.eigs`: "LR" of the largest real part, "LI" imaginary part, "LM"
     modulus. The symmetric `part` (J + Jᵀ)/2 tells how fast distances grow at once, the antisymmetric one
-    (J − Jᵀ)/2 how fast the flow rotates. ValueError if k is too large to iterate.
+    (J − Jᵀ)/2 how fast the flow rotates. ValueError if k is too large to iterate, or for another `part`.
     """
+    if part not in get_args(Part):
+        raise ValueError(f"part = {part!r} should be one of {', '.join(get_args(Part))}")
     flat, back = ravel_pytree(x)
 
     def flow(flat: Any) -> Any:

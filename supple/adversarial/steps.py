@@ -34,8 +34,11 @@ class Data(NamedTuple):
 
 def from_array(x: Any) -> Data:
     """Draws with replacement from points or images (n, …); ValueError if one is not finite."""
-    if not len(x) or not np.isfinite(x).all():
-        raise ValueError(f"data of shape {np.shape(x)} hold nothing, or what is not finite; clean them")
+    x = np.asarray(x)
+    if not x.size or not np.isfinite(x).all():
+        raise ValueError(f"data of shape {x.shape} hold nothing, or what is not finite; clean them")
+    if x.dtype != np.uint8 and not np.issubdtype(x.dtype, np.floating):
+        raise ValueError(f"data are {x.dtype}; give bytes (uint8), which are scaled to [0, 1], or floats")
     return Data(drawn, jnp.asarray(x))
 
 
@@ -71,7 +74,8 @@ class Training(NamedTuple):
 
 def network_game(critic: Call, generator: Call, recipe: Recipe) -> Game:
     """L₁ = −(the critic's loss) − λ · penalty and L₂ = the generator's loss, of weights and a `Batch`."""
-    loss, penalty = LOSSES[recipe.loss], PENALTIES[recipe.penalty]
+    loss = LOSSES[recipe.loss] if isinstance(recipe.loss, str) else recipe.loss
+    penalty = PENALTIES[recipe.penalty] if isinstance(recipe.penalty, str) else recipe.penalty
 
     def scored(phi: Any, theta: Any, batch: Batch) -> tuple[Any, Any, Any, Any]:
         def score(phi: Any, x: Any) -> Any:
@@ -106,21 +110,25 @@ def numbers(state: Any) -> list[Any]:
     return [x for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.floating)]
 
 
+def batch_of(draw: Any, recipe: Recipe, source: Any, training: Training) -> Batch:
+    """What the next step depends on."""
+    key = jax.random.fold_in(training.key, training.played.steps)
+    for_data, for_z, for_penalty = jax.random.split(key, 3)
+    z = jax.random.normal(for_z, (recipe.batch, recipe.latent))
+    real = draw(source, for_data, recipe.batch)
+    return Batch(real, z, for_penalty, training.critic_state, training.generator_state)
+
+
 def step(
     critic: Call, generator: Call, draw: Any, recipe: Recipe, source: Any, training: Training
 ) -> tuple[Training, dict[str, Any]]:
     """One step, and the objectives L₁ and L₂ before it, which XLA has computed for the step already."""
     game = network_game(critic, generator, recipe)
-    for_data, for_z, for_penalty = jax.random.split(
-        jax.random.fold_in(training.key, training.played.steps), 3
-    )
-    real = draw(source, for_data, recipe.batch)
-    z = jax.random.normal(for_z, (recipe.batch, recipe.latent))
-    batch = Batch(real, z, for_penalty, training.critic_state, training.generator_state)
+    batch = batch_of(draw, recipe, source, training)
     phi, theta = training.played.x
-    fake, generator_state = generator(theta, batch.generator_state, z, training=True)
+    fake, generator_state = generator(theta, batch.generator_state, batch.z, training=True)
     critic_state = training.critic_state
-    for x in (real, fake) if critic_state else ():
+    for x in (batch.real, fake) if critic_state else ():
         _, critic_state = critic(phi, critic_state, x, training=True)
     played = INTEGRATORS[recipe.integrator](game, recipe).step(training.played, batch)
     averaged = played.x.theta, numbers(generator_state)

@@ -79,11 +79,13 @@ def verdict(
 
     `probe` is a trajectory from another start; without one, a limit cycle is taken for orbits. Spreads that
     change by less than `tolerance` when time doubles have settled. `conserved` quantities are followed, and
-    their drift is evidence. ValueError for fewer than 64 points.
+    their drift is evidence. ValueError for fewer than 64 points, or a first one that is not finite.
     """
     points = flat(trajectory)
     if len(points) < 64:
         raise ValueError(f"a trajectory of {len(points)} points is too short to judge; give 64 or more")
+    if not np.isfinite(points[0]).all():
+        raise ValueError("the first point of the trajectory is not finite; start elsewhere")
     drifts = {f"drift of {name}": drift(f, trajectory) for name, f in (conserved or {}).items()}
     if not np.isfinite(points).all():
         points = points[: np.argmin(np.isfinite(points).all(1))]

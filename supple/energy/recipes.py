@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from supple.settings import AMOUNT, COUNT, PART, POSITIVE, RATE, RATES, check, one_of, or_none
+from supple.settings import AMOUNT, COUNT, PART, POSITIVE, RATE, RATES, SEED, check, one_of, or_none
 
 CHAINS = "pcd", "cd"
 OBJECTIVES = (*CHAINS, "dsm", "ssm", "nce")
@@ -19,6 +19,7 @@ RANGES = {
     "beta_1": RATE,
     "averages": RATES,
     "fresh": PART,
+    "seed": SEED,
 }
 
 

@@ -13,13 +13,14 @@ import numpy as np
 
 from supple.errors import InputError
 
-ABOUT = "about.json"
+ABOUT, NOTES = "about.json", "notes.json"
 
 
-def save_tree(path: Path, tree: Any, about: Mapping[str, Any]) -> None:
-    """Write a pytree of arrays, numbers and keys, whole or not at all; `about` is kept as JSON beside."""
+def save_tree(path: Path, tree: Any, about: Mapping[str, Any], notes: Any = None) -> None:
+    """Write a pytree of arrays, numbers and keys, whole or not at all; `about` and `notes` as JSON beside."""
     arrays: dict[str, Any] = {name: packed(leaf) for name, leaf in named(tree).items()}
     arrays[ABOUT] = np.array(json.dumps(dict(about), sort_keys=True))
+    arrays[NOTES] = np.array(json.dumps(notes))
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
@@ -36,6 +37,7 @@ def load_tree(path: Path, like: Any, about: Mapping[str, Any]) -> Any:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
         before = json.loads(str(arrays.pop(ABOUT)))
+        arrays.pop(NOTES, None)
     except FileNotFoundError:
         raise InputError("there is no such checkpoint; start without resuming", path=path) from None
     except Exception as error:  # numpy says in many ways that a file is no .npz
@@ -55,6 +57,12 @@ def load_tree(path: Path, like: Any, about: Mapping[str, Any]) -> Any:
             raise InputError(f"{problem}: it is of another architecture; start anew", path=path)
     values = [unpacked(arrays[name], leaf) for name, leaf in leaves.items()]
     return jax.tree.unflatten(jax.tree.structure(like), values)
+
+
+def load_notes(path: Path) -> Any:
+    """What `save_tree` was given as `notes`; of a file that `load_tree` has read."""
+    with np.load(path, allow_pickle=False) as file:
+        return json.loads(str(file[NOTES])) if NOTES in file else None
 
 
 def named(tree: Any) -> dict[str, Any]:

@@ -157,6 +157,13 @@ def test_spectral_norm_is_that_of_svd() -> None:
     assert jnp.isfinite(jax.grad(lambda w: normalised(w).sum())(low_rank)).all()
 
 
+def test_spectral_norm_of_large_noise_is_within_a_part_of_fifty() -> None:
+    """Its singular values lie close together, which is the worst for power iteration."""
+    for shape in (256, 256), (1024, 128):
+        w = jnp.asarray(RNG.normal(size=shape))
+        assert 1 - 1e-12 < np.linalg.norm(normalised(w), 2) < 1.02
+
+
 def test_gradient_of_what_is_normalised_is_that_of_svd() -> None:
     left, _, right = np.linalg.svd(RNG.normal(size=(4, 3)), full_matrices=False)
     w = left @ np.diag([5.0, 1.0, 0.5]) @ right  # far apart: of an error of 5^-32 in σ

@@ -12,12 +12,16 @@ import numpy as np
 import pytest
 
 from supple.adversarial import networks, steps, trainer
-from supple.adversarial.losses import LOSSES
-from supple.adversarial.penalties import PENALTIES
+from supple.adversarial.divergences import alpha_divergence
+from supple.adversarial.games import vector_field
+from supple.adversarial.losses import LOSSES, of_divergence
+from supple.adversarial.penalties import PENALTIES, normalised, r1
 from supple.adversarial.recipes import INTEGRATORS, OPTIMIZERS, RECIPES, Recipe
 from supple.adversarial.rings import Mixture, coverage, grid, ring
-from supple.adversarial.steps import Data, begin, from_array
-from supple.adversarial.trainer import generate, generator_weights, train
+from supple.adversarial.spectrum import jacobian_spectrum
+from supple.adversarial.steps import Data, Training, begin, from_array
+from supple.adversarial.trainer import critic_energy, game_at, generate, generator_weights, train
+from supple.energy import energies_at
 from supple.energy import networks as energies
 from supple.errors import InputError
 from supple.training.functional import functional
@@ -139,7 +143,7 @@ def test_interrupted_it_ends_as_if_it_had_not_been(recipe: Recipe, tmp_path) -> 
     told = []
     resumed = train(*pair(), RING, recipe, every=2, folder=tmp_path, resume=True, watch=told.append)
     assert [training.steps for training in told] == [6]
-    assert same(whole.training, resumed.training)
+    assert same(whole.training, resumed.training) and whole.history == resumed.history
     further = train(*pair(), RING, replace(recipe, steps=8), every=2, folder=tmp_path, resume=True)
     assert same(further.training, train(*pair(), RING, replace(recipe, steps=8), every=2).training)
 
@@ -218,6 +222,45 @@ def test_keras_models_with_statistics_train_and_average_them_too() -> None:
     before, after = functional(critic).state, found.training.critic_state
     assert not same(before, after)  # the seed of dropout
     assert np.isfinite(generate(generator, found.training, TINY, 4, decay=0.9)).all()
+    assert same(moved.weights, generator_weights(found.training, TINY, TINY.averages[0])[0])
+    assert same(functional(critic).weights, found.training.played.x.phi)
+
+
+def test_losses_and_penalties_of_ones_own_train(tmp_path) -> None:
+    """The alpha divergence of 2 is half of Pearson's χ²."""
+
+    def half(critic, phi, real, fake, key):
+        return r1(critic, phi, real, fake) / 2
+
+    slow = replace(TINY, loss="Pearson", optimizer="sgd", critic_rate=0.1, generator_rate=0.1, steps=3)
+    own = replace(
+        slow,
+        loss=of_divergence(alpha_divergence(2.0)),
+        penalty=half,
+        critic_rate=0.2,
+        generator_rate=0.2,
+    )
+    expected, found = train(*pair(), RING, slow).training, train(*pair(), RING, own, folder=tmp_path).training
+    for a, b in zip(jax.tree.leaves(found.played.x), jax.tree.leaves(expected.played.x), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    assert same(found, train(*pair(), RING, own, folder=tmp_path, resume=True).training)
+
+
+def test_the_game_of_a_training_is_that_of_its_next_step() -> None:
+    critic, generator = pair()
+    recipe = replace(TINY, optimizer="sgd", integrator="simultaneous", spectral_norm=True)
+    seen: list[Training] = []
+    train(critic, generator, RING, recipe, every=1, watch=seen.append)
+    before, after = seen[2:4]
+    game, x, batch = game_at(critic, generator, RING, recipe, before)
+    rates = recipe.critic_rate, recipe.generator_rate
+    for rate, v, a, b in zip(rates, vector_field(game, x, batch), x, after.played.x, strict=True):
+        moved = jax.tree.map(lambda a, v, rate=rate: a + rate * v, a, v)
+        for found, expected in zip(jax.tree.leaves(moved), jax.tree.leaves(b), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+    assert jacobian_spectrum(game, x, batch, k=3).shape == (3,)
+    U, points = critic_energy(critic, before, recipe), batch.real
+    np.testing.assert_allclose(energies_at(U, points), -critic[0](normalised(x.phi), points), rtol=1e-6)
 
 
 def test_images_are_drawn_with_replacement_and_bytes_are_scaled() -> None:
@@ -241,6 +284,13 @@ def test_images_are_drawn_with_replacement_and_bytes_are_scaled() -> None:
         ({"strength": -1.0}, "strength = -1.0 should be a number, 0 or more"),
         ({"momentum": 1.0}, "from 0 to below 1"),
         ({"averages": (0.9, 1.0)}, "from 0 to below 1"),
+        ({"averages": [0.9]}, r"averages = \[0.9\] should be numbers from 0 to below 1, as a tuple"),
+        ({"averages": 0.9}, "averages = 0.9 should be numbers"),
+        ({"batch": 8.5}, "batch = 8.5 should be 1 or more"),
+        ({"critic_rate": "x"}, "critic_rate = 'x' should be a number above 0"),
+        ({"seed": "a"}, "seed = 'a' should be from 0 to"),
+        ({"loss": ["hinge"]}, "should be one of saturating.*; or a losses.Loss"),
+        ({"integrator": "RK4", "critic_rate": 0.1}, "RK4 takes one step for both, not critic_rate = 0.1"),
         ({"averages": (0.9, 0.9)}, "should be different numbers"),
     ],
 )
@@ -257,6 +307,14 @@ def test_what_does_not_fit_is_told() -> None:
         train(critic, networks.perceptron(2, (3,), (4,)), RING, TINY)
     with pytest.raises(ValueError, match="hold nothing, or what is not finite"):
         from_array(np.array([[0.0, np.nan]]))
+    with pytest.raises(ValueError, match=r"data are int64; give bytes \(uint8\)"):
+        from_array(np.arange(4)[:, None])
+    with pytest.raises(ValueError, match=r"the generator takes no array of shape \(8, 2\)"):
+        train(critic, networks.perceptron(3, (2,), (4,)), RING, TINY)
+    with pytest.raises(ValueError, match=r"the critic takes no array of shape \(8, 2\)"):
+        train(networks.perceptron(3, (), (4,)), generator, RING, TINY)
+    with pytest.raises(ValueError, match="every = 0 should be 1 or more steps"):
+        train(critic, generator, RING, TINY, every=0)
     with pytest.raises(ValueError, match="data hold values that are not finite"):
         train(critic, generator, Data(Mixture.sample, grid(sd=float("inf"))), TINY)
     found = train(critic, generator, RING, TINY)
