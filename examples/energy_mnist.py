@@ -29,7 +29,7 @@ import numpy as np
 
 import supple  # noqa: F401  # before Keras: it chooses the backend
 
-from supple.energy import auroc, frechet_distance, report, ula  # isort: skip
+from supple.energy import auroc, frechet_distance, ula  # isort: skip
 from supple.energy.features import train_features  # isort: skip
 from supple.energy.jem import class_probabilities  # isort: skip
 from supple.energy.networks import convolutional  # isort: skip
@@ -161,7 +161,6 @@ def main(
     runs.mkdir(parents=True, exist_ok=True)
     pictures.mkdir(parents=True, exist_ok=True)
     sampler, network = sampler_of(recipe), convolutional((28, 28, 1), width, classes=10, seed=seed)
-    print(report(sampler, sample_steps))
     began = time.perf_counter()
     run = fit(network, images, recipe, y=labels, checkpoint=runs / "run.npz", resume=resume, minutes=minutes)
     seconds, model = time.perf_counter() - began, run.model()

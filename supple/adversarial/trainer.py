@@ -22,8 +22,8 @@ from supple.adversarial.losses import Loss
 from supple.adversarial.penalties import normalised
 from supple.adversarial.recipes import Recipe
 from supple.adversarial.steps import Batch, Call, Data, Training, batch_of, begin, network_game, piece
-from supple.training.checkpoint import load_notes, load_tree, save_tree
-from supple.training.functional import Functional, assign, functional
+from supple.training.checkpoint import ARCHITECTURE, load_notes, load_tree, save_tree
+from supple.training.functional import Functional, architecture, assign, functional
 
 CHECKPOINT = 300.0  # seconds from one checkpoint to the next
 PART = 1000  # points that are generated at once
@@ -65,6 +65,11 @@ def train(
         raise ValueError(f"every = {every} should be 1 or more steps")
     training, history = begin(critic, generator, recipe), list[dict[str, float]]()
     path, about = Path(folder or "") / "checkpoint.npz", about_run(recipe, data) if folder else {}
+    if folder:
+        real, z = inputs(data, recipe)
+        about[ARCHITECTURE] = [architecture(critic, real), architecture(generator, z)]
+    elif resume:
+        raise ValueError("there is nothing to resume without a folder; give folder=path")
     if folder and resume and path.exists():
         training, history = load_tree(path, training, about), load_notes(path) or []
     diverged = False
@@ -131,10 +136,9 @@ def finite(tree: Any) -> bool:
 
 def check(critic: Functional, generator: Functional, data: Data, recipe: Recipe) -> None:
     """ValueError unless data are finite, fakes are like them, and each has one score."""
-    real = data.draw(data.source, jax.random.key(0), recipe.batch)
+    real, z = inputs(data, recipe)
     if not finite(real):
         raise ValueError("the data hold values that are not finite; clean them")
-    z = jnp.zeros((recipe.batch, recipe.latent))
     fake, _ = shapes("generator", generator, z)
     if fake.shape != real.shape:
         problem = f"of {recipe.batch} points the generator gives {fake.shape}, and the data {real.shape}"
@@ -143,6 +147,11 @@ def check(critic: Functional, generator: Functional, data: Data, recipe: Recipe)
     if scores.shape != (recipe.batch,):
         problem = f"the critic gives scores {scores.shape} to a batch of {recipe.batch}"
         raise ValueError(f"{problem}; give one each, ({recipe.batch},): a Keras model may end in Reshape(())")
+
+
+def inputs(data: Data, recipe: Recipe) -> tuple[Any, Any]:
+    """What critic and generator take."""
+    return data.draw(data.source, jax.random.key(0), recipe.batch), jnp.zeros((recipe.batch, recipe.latent))
 
 
 def shapes(name: str, network: Functional, x: Any) -> Any:

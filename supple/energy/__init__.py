@@ -20,6 +20,7 @@ from supple.energy.evaluate import (  # noqa: E402
 )
 from supple.energy.features import Features, train_features  # noqa: E402
 from supple.energy.jem import class_probabilities, energy_of  # noqa: E402
+from supple.energy.latent import latent_energy  # noqa: E402
 from supple.energy.metropolis import hmc, mala  # noqa: E402
 from supple.energy.normaliser import Bracket, log_z_bracket  # noqa: E402
 from supple.energy.recipes import Recipe  # noqa: E402
@@ -67,6 +68,7 @@ __all__ = [
     "hmc",
     "in_turn",
     "inpaint",
+    "latent_energy",
     "log_z_bracket",
     "mala",
     "memory",

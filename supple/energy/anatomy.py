@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from supple.energy.evaluate import autocorrelation
+from supple.energy.jem import energy_of
 from supple.energy.objectives import Energy, gradient, inner
 
 
@@ -40,8 +41,13 @@ def mean_gradient(U: Energy, x: Any) -> Any:
     return jnp.sqrt(inner(g, g)).mean()
 
 
-def anatomy_of(U: Energy, real: Any, fake: Any, age: Any) -> Anatomy:
-    """All of these, for data and samples of chains."""
+def anatomy_of(model: Any, real: Any, fake: Any, age: Any = 0) -> Anatomy:
+    """All of these, for data and samples of chains, and the age of each; the model as for `energy_of`."""
+    call, weights, state = energy_of(model)
+
+    def U(x: Any) -> Any:
+        return call(weights, state, x)[0]
+
     u, v = U(real), U(fake)
     gap, slope = energy_gap(u, v), mean_gradient(U, fake)
     return Anatomy(gap, slope, u.mean(), v.mean(), u.std(), v.std(), jnp.asarray(age).mean())

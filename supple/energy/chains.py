@@ -42,14 +42,17 @@ def sample(
     keep: int | None = None,
     statistic: Statistic = points,
     first: int = 0,
+    done: int = 0,
 ) -> Chains:
     """Run chains from points x (chains, ...) for so many steps; U is a Keras model, f(x), or (f, weights).
 
     Every `keep`-th step a statistic of each chain, `statistic(U, x)`, is kept: the points, if none is given.
     Compiled once for a model, a shape, `steps`, `keep` and a statistic: other weights, other numbers of the
     sampler and other seeds run the same code. `first` is the number of the first chain: chains that are run
-    in parts, each with its own `first`, do what they would do together. ValueError if U gives a wrong shape,
-    `steps` is no multiple of `keep`, or points are not finite, given or reached.
+    in parts, each with its own `first`, do what they would do together. `done` is how many steps were made
+    before: a run that goes on from its last points, with the same seed, does what it would have done at once;
+    with `done=0` it would have the noise of its beginning again. ValueError if U gives a wrong shape, `steps`
+    is no multiple of `keep`, or points are not finite, given or reached.
     """
     if steps < 1 or (keep is not None and (keep < 1 or steps % keep)):
         raise ValueError(f"steps = {steps}, keep = {keep}; give 1 or more steps, a multiple of keep")
@@ -65,6 +68,7 @@ def sample(
         sampler,
         jax.random.key(seed),
         first,
+        done,
         steps,
         keep,
         statistic,
@@ -82,11 +86,12 @@ def compiled(
     sampler: Any,
     key: Any,
     first: Any,
+    done: Any,
     steps: int,
     keep: int | None,
     statistic: Statistic,
 ) -> Chains:
-    return run(lambda x: call(weights, state, x)[0], x, sampler, steps, key, keep, statistic, first)
+    return run(lambda x: call(weights, state, x)[0], x, sampler, steps, key, keep, statistic, first, done)
 
 
 def run(
@@ -98,12 +103,13 @@ def run(
     keep: int | None = None,
     statistic: Statistic = points,
     first: Any = 0,
+    done: Any = 0,
 ) -> Chains:
     """`sample` as a pure function of U: (batch, ...) -> (batch,), points and a key, for compiled code."""
     numbers = first + jnp.arange(len(x))
 
     def step(state: Any, i: Any) -> tuple[Any, None]:
-        now = jax.random.fold_in(key, i)
+        now = jax.random.fold_in(key, done + i)
         noise = Noise(
             normal(now, numbers, x.shape[1:]).astype(x.dtype), uniform(now, numbers).astype(x.dtype)
         )

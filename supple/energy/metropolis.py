@@ -97,7 +97,9 @@ def hmc(step_size: Number, leapfrogs: int = 10, temperature: Number = 1.0, scale
 
 
 def begin(U: Energy, x: Any) -> Adjusted:
+    """Chains at x; one where U is NaN would stay there and look well, and so becomes NaN itself."""
     u, g = energy_and_gradient(U, x)
+    x = jnp.where(jnp.isnan(u).reshape(-1, *[1] * (x.ndim - 1)), jnp.nan, x)
     return Adjusted(x, u, g, jnp.zeros_like(u))
 
 

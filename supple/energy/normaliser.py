@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from supple.energy.chains import finite
 from supple.energy.jem import energy_of
 from supple.energy.metropolis import HMC, MALA
 from supple.energy.noise import normal, uniform
@@ -54,6 +55,7 @@ def log_z_bracket(
     x = jnp.asarray(samples)
     if not isinstance(sampler, MALA | HMC):
         raise ValueError(f"{type(sampler).__name__} leaves no density as it is; give mala(...) or hmc(...)")
+    finite(x, "the samples given", "leave them out")
     if not (np.asarray(sd) > 0).all():
         raise ValueError(f"sd = {sd} should be above 0: the Gaussian where the forward runs begin")
     call, weights, state = energy_of(model)

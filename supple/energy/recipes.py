@@ -42,6 +42,7 @@ class Recipe:
     energy_penalty: float = 0.0  # α (mean U(real)² + mean U(fake)²)
     gradient_penalty: float = 0.0  # mean ‖∇U(real)‖²
     classify: float = 0.0  # weight of −log p(y|x), with labels (JEM)
+    marginal: bool = False  # with labels: p(x) is trained, as JEM is published, and not p(x|y)
     chain_steps: int = 20  # K
     epsilon: float = 0.01
     temperature: float = 1.0

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any, NamedTuple
 
 import jax
@@ -95,14 +96,17 @@ def effective_temperature(sampler: Any) -> float:
 def report(sampler: Any, steps: int) -> str:
     """What a run of so many steps samples, in a line: e^{−U}, e^{−U/T}, or no density at all."""
     name, temperature = type(sampler).__name__, effective_temperature(sampler)
-    clip = getattr(sampler, "clip", None)
     text = f"{name}, {steps} steps, effective temperature {temperature:.3g}"
-    if clip is not None:
-        text += f", gradients clipped to ±{clip:g}"
-    if clip is not None or temperature < 0.1:
-        return f"{text}: a short-run sampler, not a density; log-likelihoods of its samples mean nothing"
     density = "exp(−U)" if temperature == 1 else f"exp(−U/{temperature:.3g})"
-    exact = "with a bias that grows with epsilon" if isinstance(sampler, ULA) else "without bias"
+    exact = "without bias"
+    if isinstance(sampler, ULA):
+        if sampler.clip is not None:
+            text += f", gradients clipped to ±{sampler.clip:g}"
+        if sampler.clip is not None or temperature < 0.1:
+            return f"{text}: a short-run sampler, not a density; log-likelihoods of its samples mean nothing"
+        exact = "with a bias that grows with epsilon"
+        if sampler.clamp is not None:
+            exact += f", and points that stick to the walls of [{sampler.clamp[0]:g}, {sampler.clamp[1]:g}]"
     return f"{text}: samples {density} {exact}, once its chains have mixed"
 
 
@@ -136,6 +140,8 @@ def checked(name: str, value: Any, least: float, included: bool = True) -> None:
     """ValueError unless a number, or both of a pair, are finite and above `least`; a pair may not touch 0."""
     pair = isinstance(value, tuple)
     for number in value if pair else (value,):
+        if not isinstance(number, Real) and jnp.shape(number) != ():
+            raise ValueError(f"{name} = {value!r} should be a number, or two as a tuple")
         enough = number >= least if included and not pair else number > least
         if not (enough and number < math.inf):
             words = f"{least} or more" if included and not pair else f"above {least}"

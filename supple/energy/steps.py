@@ -16,7 +16,7 @@ from supple.energy.buffer import Buffer, Start, draw, new_buffer, put, uniform_s
 from supple.energy.chains import run
 from supple.energy.jem import energies
 from supple.energy.recipes import Recipe
-from supple.energy.samplers import ula
+from supple.energy.samplers import ULA, ula
 from supple.training.functional import Functional
 
 REPORT = "real", "fake", "loss", "gradient", "age"  # means of U, the objective, a norm, runs of a chain
@@ -61,8 +61,10 @@ def gaussian_of(x: Any) -> Gaussian:
     return Gaussian(*(jnp.asarray(part, jnp.asarray(x).dtype) for part in (flat.mean(0), root)))
 
 
-def start_of(recipe: Recipe, x: Any) -> Start:
-    """Where chains begin: uniform in the box of the data; where there is none, a Gaussian fitted to them."""
+def start_of(recipe: Recipe, x: Any) -> Start | None:
+    """Where chains of "pcd" begin: uniform in the box of the data; without one, a Gaussian fitted to them."""
+    if recipe.objective != "pcd":
+        return None
     shape = tuple(x.shape[1:])
     if recipe.clamp is not None:
         return uniform_start(shape, *recipe.clamp)
@@ -75,10 +77,10 @@ def optimizer(recipe: Recipe) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(recipe.gradient_clip), optax.adam(rate, recipe.beta_1))
 
 
-def first_state(network: Functional, recipe: Recipe, start: Start, labels: Any, buffer: Any) -> State:
+def first_state(network: Functional, recipe: Recipe, start: Start | None, labels: Any, buffer: Any) -> State:
     """The training before its first step, with chains of its own unless `buffer` brings others'."""
     weights = jax.tree.map(jnp.asarray, network.weights)
-    if buffer is None and recipe.objective == "pcd":
+    if buffer is None and start is not None:
         buffer = new_buffer(start, recipe.buffer, jax.random.key(recipe.seed), labels)
     # Not `training.Average`: these go back with the weights when a run diverges, and functions have no
     # variables that it could be given.
@@ -88,17 +90,22 @@ def first_state(network: Functional, recipe: Recipe, start: Start, labels: Any, 
     return State(jnp.zeros((), jnp.int32), weights, network.state, moments, averages, buffer, history)
 
 
+def sampler_of(recipe: Recipe) -> ULA:
+    """That of "pcd" and "cd"."""
+    return ula(recipe.epsilon, recipe.temperature, recipe.noise, recipe.clip, recipe.clamp)
+
+
 def chain(U: objectives.Energy, x: Any, key: Any, recipe: Recipe) -> Any:
     """`x` moved by the recipe's K steps."""
-    sampler = ula(recipe.epsilon, recipe.temperature, recipe.noise, recipe.clip, recipe.clamp)
-    return run(U, x, sampler, recipe.chain_steps, key).x
+    return run(U, x, sampler_of(recipe), recipe.chain_steps, key).x
 
 
 def objective(
     recipe: Recipe, U: Callable[[Any, Any], Any], real: Any, y: Any, fake: Any, fake_y: Any, q: Any, key: Any
 ) -> tuple[Any, tuple[Any, Any]]:
     """What falls, and mean U of data and fakes, for U(x, y)."""
-    on_real = U(real, y)
+    own = None if recipe.marginal else y
+    on_real = U(real, own)
     on_fake = on_real if fake is None else U(fake, fake_y)
     if recipe.chains:
         loss = objectives.contrastive(on_real, on_fake)
@@ -108,22 +115,22 @@ def objective(
         low, high = np.log(recipe.sigmas)
         sigma = jnp.exp(jax.random.uniform(for_sigma, (len(real),), minval=low, maxval=high))
         noise = jax.random.normal(for_noise, real.shape)
-        loss = objectives.denoising(lambda x: U(x, y), real, noise, sigma)
+        loss = objectives.denoising(lambda x: U(x, own), real, noise, sigma)
     elif recipe.objective == "ssm":
         v = jax.random.rademacher(key, real.shape, real.dtype)
-        loss = objectives.sliced(lambda x: U(x, y), real, v)
+        loss = objectives.sliced(lambda x: U(x, own), real, v)
     else:
         log_q = q.log_prob(real), q.log_prob(fake)
         loss = objectives.noise_contrastive(on_real, on_fake, *log_q)
     if recipe.gradient_penalty:
-        loss += recipe.gradient_penalty * objectives.gradient_penalty(lambda x: U(x, y), real)
+        loss += recipe.gradient_penalty * objectives.gradient_penalty(lambda x: U(x, own), real)
     if recipe.classify:  # −log p(y|x) = U(x, y) − U(x)
-        loss += recipe.classify * (on_real - U(real, None)).mean()
+        loss += recipe.classify * (U(real, y) - U(real, None)).mean()
     return loss, (on_real.mean(), on_fake.mean())
 
 
 def training_step(
-    network: Functional, recipe: Recipe, start: Start, q: Gaussian | None
+    network: Functional, recipe: Recipe, start: Start | None, q: Gaussian | None
 ) -> Callable[..., tuple[State, Any]]:
     """One step, compiled: (state, x, y, scale of the rate, retries) to (state, REPORT)."""
     optimiser = optimizer(recipe)
@@ -141,7 +148,7 @@ def training_step(
         U = U_of(state.weights, state.state, False)
         if recipe.objective == "cd":
             return chain(lambda x: U(x, y), x, for_chain, recipe), y, None, 0.0
-        assert state.buffer is not None  # as first_state has made it
+        assert state.buffer is not None and start is not None  # of "pcd"
         taken = draw(state.buffer, recipe.batch, start, for_draw, recipe.fresh)
         own = None if y is None else taken.y
         moved = chain(lambda x: U(x, own), taken.x, for_chain, recipe)
@@ -151,7 +158,7 @@ def training_step(
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(recipe.seed), state.step), retries)
         for_data, for_fakes, for_objective = jax.random.split(key, 3)
         real = x + recipe.data_noise * jax.random.normal(for_data, x.shape) if recipe.data_noise else x
-        fake, fake_y, buffer, age = fakes(state, real, y, for_fakes)
+        fake, fake_y, buffer, age = fakes(state, real, None if recipe.marginal else y, for_fakes)
 
         def falls(weights: Any) -> Any:
             U = U_of(weights, state.state, True)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from supple.energy.buffer import Buffer, check_size, put, take
-from supple.energy.chains import run, sample
+from supple.energy.chains import finite, run, sample
 from supple.energy.jem import energies, energy_of
 from supple.energy.objectives import gradient
 from supple.training.functional import Functional, functional
@@ -31,8 +31,24 @@ def generate(
 
     With `keep` every keep-th point instead, (n, steps / keep, ...): a film.
     """
-    chains = sample(energy_of(model, y), x, sampler, steps, seed, keep=keep)
+    chains = sample(of_classes(model, x, y), x, sampler, steps, seed, keep=keep)
     return chains.x if keep is None else chains.kept
+
+
+def of_classes(model: Any, x: Any, y: Any) -> Functional:
+    """`energy_of`, with a class y for each of points x, or one for all. ValueError where they do not fit."""
+    if y is None:
+        return energy_of(model)
+    call, weights, state = functional(model)
+    y = np.asarray(y, np.int32)
+    if y.shape not in ((), (len(x),)):
+        raise ValueError(f"classes have shape {y.shape} for {len(x)} points; give one each, or one for all")
+    y = np.broadcast_to(y, len(x))
+    outputs, _ = jax.eval_shape(call, weights, state, jnp.asarray(x))
+    if outputs.ndim == 2 and not (y.min() >= 0 and y.max() < outputs.shape[1]):
+        problem = f"classes go from {y.min()} to {y.max()}, and the energy has {outputs.shape[1]}"
+        raise ValueError(f"{problem}; number them from 0")
+    return energy_of(model, y)
 
 
 def given(model: Any, x: Any, known: Any) -> Functional:
@@ -63,7 +79,7 @@ def inpaint(
     model: Any, x: Any, known: Any, start: Any, sampler: Any, steps: int, seed: int = 0, *, y: Any = None
 ) -> Any:
     """Samples of p(the unknown part | the known part) of x (n, ...): x where `known`, chains from `start`."""
-    chains = sample(given(energy_of(model, y), x, known), start, sampler, steps, seed)
+    chains = sample(given(of_classes(model, start, y), x, known), start, sampler, steps, seed)
     return jnp.where(jnp.asarray(known, bool), jnp.asarray(x), chains.x)
 
 
@@ -92,7 +108,7 @@ def denoise(
 
     With a sampler of temperature near 0, its mode nearby.
     """
-    return sample(observed(energy_of(model, y), noisy, sigma), noisy, sampler, steps, seed).x
+    return sample(observed(of_classes(model, noisy, y), noisy, sigma), noisy, sampler, steps, seed).x
 
 
 def denoise_at_once(model: Any, noisy: Any, sigma: float) -> Any:
@@ -152,7 +168,11 @@ def as_one(calls: tuple[Call, ...], how: Callable[..., Any]) -> Call:
 
 
 def energies_at(model: Any, x: Any, batch: int = 500) -> np.ndarray:
-    """U(x), (n,), a batch at a time: how foreign each input is, the higher the more (`evaluate.auroc`)."""
+    """U(x), (n,), a batch at a time: how foreign each input is, the higher the more (`evaluate.auroc`).
+
+    An energy that holds something of each row (`energy_of` with y, `given`, `observed`) takes them all at
+    once: `batch=len(x)`.
+    """
     call, weights, state = energy_of(model)
     parts = [compiled_energy(call, weights, state, x[i : i + batch]) for i in range(0, len(x), batch)]
     return np.concatenate([np.asarray(part) for part in parts])
@@ -173,10 +193,12 @@ def in_turn(
     """
     check_size(buffer, batch)
     parts = [functional(model) for model in models]
+    finite(buffer.x, "in the buffer", "begin with a new one")
     for turn in range(rounds * len(parts)):
         call, weights, state = parts[turn % len(parts)]
         key = jax.random.fold_in(jax.random.key(seed), turn)
         buffer = moved(call, weights, state, buffer, sampler, key, steps, batch)
+    finite(buffer.x, f"after {rounds} rounds", "lower the step size, clip, or see where U is not finite")
     return buffer
 
 

@@ -22,9 +22,19 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from supple.energy.buffer import Buffer, check_size
 from supple.energy.jem import energies
 from supple.energy.recipes import Recipe
-from supple.energy.steps import REPORT, State, averaged, first_state, gaussian_of, start_of, training_step
-from supple.training.checkpoint import load_tree, save_tree
-from supple.training.functional import Functional, assign, functional
+from supple.energy.samplers import report as report_of
+from supple.energy.steps import (
+    REPORT,
+    State,
+    averaged,
+    first_state,
+    gaussian_of,
+    sampler_of,
+    start_of,
+    training_step,
+)
+from supple.training.checkpoint import ARCHITECTURE, load_tree, save_tree
+from supple.training.functional import Functional, architecture, assign, functional
 
 CHECKPOINT = 120.0  # seconds from one checkpoint to the next
 CUT = 0.5  # of the learning rate at each rollback
@@ -99,13 +109,13 @@ def fit(
     network = functional(model)
     data, labels = checked(network, x, y, recipe)
     about = asdict(recipe) | {"data": fingerprint(data), "labels": fingerprint(labels)}
+    if checkpoint is not None:
+        about[ARCHITECTURE] = architecture(network, data[: recipe.batch])
+    elif resume:
+        raise ValueError("there is nothing to resume without a checkpoint; give checkpoint=path")
     start = start_of(recipe, data)
     if buffer is not None:
-        check_size(buffer, recipe.batch)
-        if buffer.x.shape[1:] != data.shape[1:]:
-            raise ValueError(
-                f"chains have shape {buffer.x.shape[1:]}, and data {data.shape[1:]}; give the same"
-            )
+        check_buffer(buffer, recipe, data, labels)
     state = first_state(network, recipe, start, labels, buffer)
     standing = Standing(state, state, 0, np.full((recipe.rollbacks, 2), -1))
     if resume and checkpoint is not None and checkpoint.exists():
@@ -115,6 +125,9 @@ def fit(
     deadline = time.monotonic() + 60 * minutes if minutes is not None else math.inf
     saved = time.monotonic()
     with bar(progress) as shown:
+        if recipe.chains and progress:
+            said = report_of(sampler_of(recipe), recipe.chain_steps)
+            shown.console.print(said, highlight=False, soft_wrap=True)
         task = shown.add_task("training", total=recipe.steps, gap=math.nan, real=math.nan)
         try:
             while (done := int(standing.state.step)) < recipe.steps and time.monotonic() < deadline:
@@ -138,10 +151,14 @@ def fit(
 
 
 def judged(standing: Standing, state: State, report: np.ndarray, recipe: Recipe, shown: Progress) -> Standing:
-    """Where a run stands after a step: on, or back at the last good state."""
-    done, back = int(state.step), int(standing.good.step)
+    """Where a run stands after a step: on, or back at the last good state.
+
+    The report of a step is of the weights before it: it says that the state it began with was a good one.
+    """
+    before, done, back = standing.state, int(state.step), int(standing.good.step)
     if np.isfinite(report).all() and np.abs(report[:2]).max() <= recipe.limit:
-        return standing._replace(state=state, good=state if done % recipe.check == 0 else standing.good)
+        good = before if int(before.step) % recipe.check == 0 else standing.good
+        return standing._replace(state=state, good=good)
     real, fake = report[:2]
     found = f"step {done} diverged: mean U is {real:.3g} at the data, {fake:.3g} at the fakes"
     if standing.retries == recipe.rollbacks:
@@ -181,13 +198,16 @@ def checked(network: Functional, x: Any, y: Any, recipe: Recipe) -> tuple[np.nda
         raise ValueError(
             f"data go from {x.min():g} to {x.max():g}, out of clamp = {recipe.clamp}; scale them"
         )
-    if y is None and recipe.classify:
-        raise ValueError(f"classify = {recipe.classify} needs classes: give y")
+    if y is None and (recipe.classify or recipe.marginal):
+        raise ValueError(f"classify = {recipe.classify}, marginal = {recipe.marginal} need classes: give y")
     labels = None if y is None else np.asarray(y, np.int32)
     if labels is not None and labels.shape != (len(x),):
         raise ValueError(f"classes have shape {labels.shape} for {len(x)} rows; give ({len(x)},)")
     first = x[: recipe.batch], None if labels is None else labels[: recipe.batch]
     outputs = jax.eval_shape(lambda x: network.call(network.weights, network.state, x)[0], first[0])
+    if labels is None and len(outputs.shape) == 2 and outputs.shape[1] > 1:
+        problem = f"the energy gives {outputs.shape}: of classes, but there is no y"
+        raise ValueError(f"{problem}; give y, or one number a row, or for −log Σ exp energy_of(model)")
     found = jax.eval_shape(energies, outputs, first[1])
     if found.shape != (recipe.batch,):
         raise ValueError(f"energies of {recipe.batch} rows have shape {found.shape}; give a number for each")
@@ -195,6 +215,16 @@ def checked(network: Functional, x: Any, y: Any, recipe: Recipe) -> tuple[np.nda
         problem = f"classes go from {labels.min()} to {labels.max()}, and the energy has {outputs.shape[1]}"
         raise ValueError(f"{problem}; number them from 0")
     return x, labels
+
+
+def check_buffer(buffer: Buffer, recipe: Recipe, data: np.ndarray, labels: np.ndarray | None) -> None:
+    """ValueError if another run's chains are too few, of another shape, or lack a class."""
+    check_size(buffer, recipe.batch)
+    if buffer.x.shape[1:] != data.shape[1:]:
+        raise ValueError(f"chains have shape {buffer.x.shape[1:]}, and data {data.shape[1:]}; give the same")
+    if labels is not None and not recipe.marginal and set(np.asarray(buffer.y)) != set(labels):
+        known = ", ".join(map(str, sorted(set(np.asarray(buffer.y).tolist()))))
+        raise ValueError(f"chains are of classes {known}, and data are not; give new_buffer(…, labels=y)")
 
 
 def fingerprint(x: np.ndarray | None) -> int | None:

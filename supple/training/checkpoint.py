@@ -14,6 +14,7 @@ import numpy as np
 from supple.errors import InputError
 
 ABOUT, NOTES = "about.json", "notes.json"
+ARCHITECTURE = "architecture"  # of `about`: a checksum, which tells nobody anything
 
 
 def save_tree(path: Path, tree: Any, about: Mapping[str, Any], notes: Any = None) -> None:
@@ -43,7 +44,8 @@ def load_tree(path: Path, like: Any, about: Mapping[str, Any]) -> Any:
     except Exception as error:  # numpy says in many ways that a file is no .npz
         raise InputError(f"cannot be read as a checkpoint ({error}); start anew", path=path) from None
     now = json.loads(json.dumps(dict(about)))
-    if odd := sorted(key for key in before.keys() | now if before.get(key) != now.get(key)):
+    differs = {key for key in before.keys() | now if before.get(key) != now.get(key)}
+    if odd := sorted(differs - {ARCHITECTURE}):
         change = f"{odd[0]} = {before.get(odd[0])!r}, and this one has {now.get(odd[0])!r}"
         raise InputError(f"is of a run with {change}; take it back, or start anew", path=path)
     leaves = named(like)
@@ -55,6 +57,10 @@ def load_tree(path: Path, like: Any, about: Mapping[str, Any]) -> Any:
         if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
             problem = f"{name} is {found.dtype} {found.shape}, expected {wanted.dtype} {wanted.shape}"
             raise InputError(f"{problem}: it is of another architecture; start anew", path=path)
+    if differs:
+        raise InputError(
+            "its network computes something else: of another architecture; start anew", path=path
+        )
     values = [unpacked(arrays[name], leaf) for name, leaf in leaves.items()]
     return jax.tree.unflatten(jax.tree.structure(like), values)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import zlib
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -55,6 +57,14 @@ def with_weights(f: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
 @lru_cache(maxsize=64)
 def without_weights(f: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
     return lambda weights, state, x, training=False: (f(x), state)
+
+
+def architecture(network: Functional, x: Any) -> int:
+    """A checksum of what a network computes of inputs like x (batch, ...), whatever its weights are."""
+    import jax
+
+    program = str(jax.make_jaxpr(network.call)(network.weights, network.state, x))
+    return zlib.crc32(re.sub(" at 0x[0-9a-f]+", "", program).encode())
 
 
 def assign(model: keras.Layer, weights: Any, state: Any) -> None:

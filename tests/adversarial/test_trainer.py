@@ -313,6 +313,8 @@ def test_what_does_not_fit_is_told() -> None:
         train(critic, networks.perceptron(3, (2,), (4,)), RING, TINY)
     with pytest.raises(ValueError, match=r"the critic takes no array of shape \(8, 2\)"):
         train(networks.perceptron(3, (), (4,)), generator, RING, TINY)
+    with pytest.raises(ValueError, match="nothing to resume without a folder"):
+        train(critic, generator, RING, TINY, resume=True)
     with pytest.raises(ValueError, match="every = 0 should be 1 or more steps"):
         train(critic, generator, RING, TINY, every=0)
     with pytest.raises(ValueError, match="data hold values that are not finite"):

@@ -20,6 +20,8 @@ def test_of_half_a_square() -> None:
     assert found.slope == pytest.approx(2 * np.sqrt(np.pi / 2), rel=0.02)
     assert found.real_sd == pytest.approx(1, rel=0.03) and found.fake_sd == pytest.approx(4, rel=0.03)
     assert found.age == 2
+    weighted = lambda w, x: w * (x**2).sum(-1) / 2  # noqa: E731
+    np.testing.assert_allclose(anatomy_of((weighted, 1.0), real, fake)[:6], found[:6], rtol=1e-5)
 
 
 def test_memory_of_chains_that_freeze_or_forget() -> None:

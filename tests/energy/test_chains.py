@@ -34,6 +34,20 @@ def test_the_same_result_for_any_batching(sampler) -> None:
 
 
 @every_sampler
+def test_a_run_in_parts_is_the_run_at_once(sampler) -> None:
+    whole = sample(TARGET.U, START, sampler, 30, seed=1)
+    first = sample(TARGET.U, START, sampler, 12, seed=1)
+    rest = sample(TARGET.U, first.x, sampler, 18, seed=1, done=12)
+    assert np.asarray(rest.x) == pytest.approx(np.asarray(whole.x), abs=1e-5)
+
+
+@every_sampler
+def test_chains_that_begin_where_the_energy_is_nan_are_told(sampler) -> None:
+    with pytest.raises(ValueError, match="1 of 3 chains are not finite, after 2 steps"):
+        sample(lambda x: jnp.sqrt(x[:, 0]), np.array([[1.0], [-1.0], [4.0]], "float32"), sampler, 2)
+
+
+@every_sampler
 def test_the_same_bits_for_the_same_seed_and_others_for_another(sampler) -> None:
     a, b, c = (sample(TARGET.U, START, sampler, 10, seed=seed).x for seed in (1, 1, 2))
     assert (np.asarray(a) == np.asarray(b)).all()

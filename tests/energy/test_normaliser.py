@@ -39,6 +39,8 @@ def test_with_one_step_it_is_importance_sampling() -> None:
 
 
 def test_arguments_are_checked() -> None:
+    with pytest.raises(ValueError, match="1 of 3 chains are not finite, the samples given; leave them out"):
+        log_z_bracket(GAUSSIAN.U, np.array([[0.0, 0.0], [np.nan, 0.0], [1.0, 0.0]]), mala(0.1))
     with pytest.raises(ValueError, match="ULA leaves no density as it is; give mala"):
         log_z_bracket(GAUSSIAN.U, np.zeros((3, 2)), ula(0.1))
     with pytest.raises(ValueError, match=r"sd = 0.0 should be above 0"):

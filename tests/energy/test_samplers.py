@@ -94,6 +94,8 @@ def test_report_says_what_a_run_samples() -> None:
     assert "samples exp(−U) with a bias that grows with epsilon" in report(ula(0.1), 1000)
     assert "samples exp(−U/0.5) without bias" in report(mala(0.1, 0.5), 1000)
     assert "samples exp(−U) without bias" in report(hmc(0.1), 1000)
+    assert "samples exp(−U/0.05) without bias" in report(mala(0.01, 0.05), 1000)  # cold, and exact
+    assert "points that stick to the walls of [0, 1]" in report(ula(0.1, clamp=(0.0, 1.0)), 1000)
 
 
 def test_gradients_are_those_of_each_point() -> None:
@@ -105,6 +107,7 @@ def test_gradients_are_those_of_each_point() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: ula([1.0, 0.1]), r"epsilon = \[1.0, 0.1\] should be a number, or two as a tuple"),
         (lambda: ula(0.0), "epsilon = 0.0 should be a number above 0"),
         (lambda: ula(float("nan")), "epsilon = nan should be a number above 0"),
         (lambda: ula(0.1, -1.0), "temperature = -1.0 should be a number 0 or more"),

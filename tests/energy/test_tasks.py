@@ -48,6 +48,14 @@ def test_generated_points_are_of_their_class() -> None:
     np.testing.assert_array_equal(film[:, -1], last)
     means = [float(last[y == c].mean()) for c in (0, 1)]
     assert means == pytest.approx([-3, 3], abs=0.3)
+    np.testing.assert_array_equal(
+        generate(model, X[:, :1], ula(0.2), 3, y=1), generate(model, X[:, :1], ula(0.2), 3, y=[1] * 5)
+    )
+    for wrong in 2, -1:
+        with pytest.raises(ValueError, match=f"classes go from {wrong} to {wrong}, and the energy has 2"):
+            generate(model, X[:, :1], ula(0.2), 3, y=wrong)
+    with pytest.raises(ValueError, match=r"classes have shape \(2,\) for 5 points; give one each"):
+        generate(model, X[:, :1], ula(0.2), 3, y=[0, 1])
 
 
 def test_inpainting_samples_the_conditional() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from supple.energy import steps, trainer
 from supple.energy.buffer import new_buffer, uniform_start
+from supple.energy.jem import energies
 from supple.energy.networks import perceptron
 from supple.energy.recipes import Recipe
 from supple.energy.trainer import batch_of, fit
@@ -106,6 +107,29 @@ def test_classes_are_trained_apart_and_classify() -> None:
     assert weights["m"] == pytest.approx([-1.0, 1.0], abs=0.1)
 
 
+@pytest.mark.parametrize("objective", ["pcd", "cd"])
+def test_the_marginal_and_the_classes_make_the_joint(objective: str) -> None:
+    """−log p(x) − log p(y|x), as Grathwohl et al. (2020) train JEM, of logits that are the points."""
+    real, fake, y = RNG.normal(size=(6, 3)), RNG.normal(size=(6, 3)), np.arange(6) % 3
+    recipe = replace(SHORT, objective=objective, classify=2.0, marginal=True)
+    loss, means = steps.objective(recipe, energies, jnp.asarray(real), y, jnp.asarray(fake), None, None, None)
+    U = lambda x: -np.log(np.exp(x).sum(1))  # noqa: E731
+    log_p = real[np.arange(6), y] + U(real)
+    assert loss == pytest.approx(U(real).mean() - U(fake).mean() - 2 * log_p.mean(), rel=1e-5)
+    assert means == (pytest.approx(U(real).mean(), rel=1e-5), pytest.approx(U(fake).mean(), rel=1e-5))
+
+
+def test_chains_of_the_marginal_have_no_class() -> None:
+    """Of two classes at ∓1 those of U(x, y) part, and those of U(x) do not."""
+    f = lambda weights, x: jnp.stack([-8 * (x[:, 0] + 1) ** 2, -8 * (x[:, 0] - 1) ** 2], 1) + 0 * weights  # noqa: E731
+    x, y = X[:, :1], np.arange(len(X)) % 2
+    recipe = replace(SHORT, chain_steps=20, fresh=0.0)
+    for marginal in False, True:
+        found = fit((f, jnp.zeros(())), x, replace(recipe, marginal=marginal), y=y, progress=False).buffer
+        right = np.sign(found.x[:, 0]) == np.sign(2 * found.y - 1)
+        assert right[np.asarray(found.age) > 0].all() != marginal
+
+
 def test_a_keras_model_is_trained_and_left_with_the_average() -> None:
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(8, "silu"), keras.layers.Dense(1)])
     flat = keras.Sequential([model, keras.layers.Reshape(())])
@@ -188,6 +212,9 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
         fit(perceptron((2,), (8,)), X, replace(SHORT, rate=0.1), **go_on)
     with pytest.raises(InputError, match="is of a run with data"):
         fit(perceptron((2,), (8,)), X + 1, SHORT, **go_on)
+    f, weights = perceptron((2,), (8,))
+    with pytest.raises(InputError, match="computes something else: of another architecture"):
+        fit((lambda weights, x: 2 * f(weights, x), weights), X, SHORT, **go_on)
 
 
 # The guard
@@ -224,7 +251,7 @@ def test_the_guard_restores_everything_and_says_so(monkeypatch, capsys) -> None:
     run = fit(perceptron((2,), (8,)), X, SHORT, progress=False)
     said = capsys.readouterr().out
     assert "step 11 diverged: mean U is nan" in said and "back at step 8" in said and "0.00015" in said
-    assert run.rollbacks == [(11, 8)] and run.steps == 24
+    assert run.rollbacks == [(11, 8)] and run.steps == 24 and "temperature" not in said
     good, back = kept[7], kept[10]  # after step 8, and after what was to be step 11
     assert int(good.state.step) == 8
     assert_same(
@@ -233,6 +260,27 @@ def test_the_guard_restores_everything_and_says_so(monkeypatch, capsys) -> None:
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(run.standing.state.weights))
     # other noise from there: the chains are not those that were thrown away
     assert not np.array_equal(kept[8].state.buffer.x, kept[11].state.buffer.x)
+
+
+def test_a_state_is_good_once_the_next_step_has_seen_its_energies(monkeypatch) -> None:
+    """What step 8 leaves is no state to go back to: its energies, which step 9 reports, are NaN."""
+    make, left = trainer.training_step, [1]
+
+    def training_step(*args):
+        step = make(*args)
+
+        def breaking(state, *rest):
+            state, report = step(state, *rest)
+            if int(state.step) == 8 and left.pop():
+                left.append(0)
+                state = state._replace(weights=jax.tree.map(lambda w: w * jnp.nan, state.weights))
+            return state, report
+
+        return breaking
+
+    monkeypatch.setattr(trainer, "training_step", training_step)
+    run = fit(perceptron((2,), (8,)), X, SHORT, progress=False)
+    assert run.rollbacks == [(9, 4)] and run.steps == 24
 
 
 def test_after_too_many_rollbacks_a_run_is_given_up(tmp_path: Path, monkeypatch) -> None:
@@ -309,8 +357,15 @@ def test_energies_and_classes_are_checked() -> None:
         fit(lambda x: x, X, SHORT, y=np.arange(len(X)) % 4)
     with pytest.raises(ValueError, match=r"classes have shape \(3,\) for 4000 rows"):
         fit(lambda x: x, X, SHORT, y=[0, 1, 0])
-    with pytest.raises(ValueError, match=r"classify = 1.0 needs classes: give y"):
+    with pytest.raises(ValueError, match=r"classify = 1.0, marginal = False need classes: give y"):
         fit(lambda x: x, X, replace(SHORT, classify=1.0))
+    with pytest.raises(ValueError, match=r"gives \(20, 2\): of classes, but there is no y; give y"):
+        fit(lambda x: x, X, SHORT)
+    chains, y = new_buffer(uniform_start((2,)), 60, jax.random.key(0)), np.arange(len(X)) % 2
+    with pytest.raises(ValueError, match="chains are of classes 0, and data are not; give new_buffer"):
+        fit(lambda x: x, X, SHORT, y=y, buffer=chains)
+    with pytest.raises(ValueError, match="nothing to resume without a checkpoint"):
+        fit(untrained(), X, SHORT, resume=True)
 
 
 def test_the_gaussian_that_nce_tells_data_from_is_normalised() -> None:
