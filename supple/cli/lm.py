@@ -12,6 +12,7 @@ from cyclopts.validators import Number
 
 from supple.cli.bad_lines import BadLines
 from supple.cli.learn import learn
+from supple.errors import InputError
 
 lm = App(name="lm", help="Train a language model of ON-LSTM, measure it, let it write, score its trees.")
 
@@ -43,9 +44,9 @@ def train(
     try:
         learn("lm_training", "ordered").fit(changed, text, valid, out, minutes=minutes, resume=resume)
     except KeyboardInterrupt:
-        print(
-            f"The best model so far is in {out}; --resume goes on from the last checkpoint", file=sys.stderr
-        )
+        there = (out / "config.json").exists()
+        model = f"The best model so far is in {out}" if there else "No epoch has ended"
+        print(f"{model}; --resume goes on from the last checkpoint, if there is one", file=sys.stderr)
         raise
 
 
@@ -129,6 +130,11 @@ def score(
     bad = BadLines(skip_bad)
     sentences = list(learn("treebank", "ordered").read_treebank(treebank, bad))
     bad.conclude(len(sentences))
+    if not sentences:
+        raise InputError("holds no trees; give a treebank", path=treebank)
     loaded = learn("language_model", "ordered").LanguageModel.load(model)
     scores = parsing.score_model(loaded, sentences, shortest, longest or math.inf)
-    Console(highlight=False).print(scoring.score_table(scores))
+    console = Console(highlight=False)
+    console.print(scoring.score_table(scores))
+    words = [parsing.known(word, loaded.vocabulary) for sentence in sentences for word in sentence.words]
+    console.print(f"The model does not know {1 - sum(words) / len(words):.1%} of the words.")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from cyclopts import Parameter
 
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from supple.ordered.decoders import Decoder
     from supple.ordered.language_model import LanguageModel
     from supple.ordered.parsing import Parse
+
+
+class Line(NamedTuple):
+    """A text, and the file and line where it stands, if it is of one."""
+
+    text: str
+    path: str | None = None
+    line: int | None = None
+
 
 TOGETHER = 512  # sentences are read at once, those of like length together
 
@@ -50,7 +59,7 @@ def parse(
         out: File to write; it appears when it is complete. Standard output without it.
         skip_bad: Report bad lines and go on instead of stopping at the first.
     """
-    from supple.cli.reading import STDIN, read_texts, readable
+    from supple.cli.reading import STDIN, readable
     from supple.cli.writing import writer
 
     if (text is not None) + bool(stdin or paths) != 1:
@@ -60,7 +69,7 @@ def parse(
     bad, good = BadLines(skip_bad), 0
     files = [*readable(paths, bad), *[STDIN] * stdin]
     loaded = learn("language_model", "ordered").LanguageModel.load(model)
-    texts = read_texts(files, bad, lambda size: None) if text is None else [text]
+    texts = read_lines(files, bad) if text is None else [Line(text)]
     show = FORMATS[format]
     with writer(out) as write:
         found = parses(loaded, texts, bad, layer, decoder)
@@ -73,7 +82,7 @@ def parse(
 
 
 def parses(
-    model: LanguageModel, texts: Iterable[str], bad: BadLines, layer: int | None, decoder: Decoder
+    model: LanguageModel, texts: Iterable[Line], bad: BadLines, layer: int | None, decoder: Decoder
 ) -> Iterator[Parse]:
     """The tree of every text that is not blank, in order."""
     parse_all = learn("parsing", "ordered").parse_all
@@ -82,20 +91,35 @@ def parses(
         yield from parse_all(model, together, layer, decoder)
 
 
-def readable_sentences(model: LanguageModel, texts: Iterable[str], bad: BadLines) -> Iterator[list[str]]:
+def read_lines(paths: Iterable[str], bad: BadLines) -> Iterator[Line]:
+    """Every text of the files, and where it stands."""
+    from supple.cli.reading import STDIN, read_texts
+
+    for path in paths:
+        line = 0
+
+        def advance(size: int) -> None:
+            nonlocal line
+            line += 1
+
+        for text in read_texts([path], bad, advance):
+            yield Line(text, "stdin" if path == STDIN else path, line)
+
+
+def readable_sentences(model: LanguageModel, texts: Iterable[Line], bad: BadLines) -> Iterator[list[str]]:
     """The words of every text that is not blank; those that the model cannot read go to `bad`."""
     parsing = learn("parsing", "ordered")
-    for number, text in enumerate(texts, 1):
+    for text, path, line in texts:
         if not text.strip():
             continue
         words = parsing.words_of(text, model.vocabulary)
         try:
-            model.checked(words, number)
+            model.checked(words, line or 1)
             if len(words) > 1 and not any(parsing.known(word, model.vocabulary) for word in words):
-                problem = f"the model knows none of the {len(words)} words of sentence {number}"
+                problem = f"the model knows none of the {len(words)} words of sentence {line or 1}"
                 raise InputError(f"{problem}; use a model of its language, or leave it out")
         except InputError as problem:
-            bad(problem)
+            bad(InputError(problem.problem, path=path, line=line))
         else:
             yield words
 

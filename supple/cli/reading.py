@@ -39,7 +39,7 @@ def check(path: str) -> None:
     if not os.access(path, os.R_OK):
         raise InputError("cannot be read; check your rights to it", path=path)
     if Path(path).suffix.lower() not in JSON_LINES | PLAIN:
-        mend = "rename it, or pipe its text in: supple extract - < FILE"
+        mend = "rename it, or give - and pipe its text in: - < FILE"
         raise InputError(f"is neither .txt (one text a line) nor .jsonl; {mend}", path=path)
 
 

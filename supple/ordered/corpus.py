@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,12 +16,17 @@ from supple.errors import InputError
 
 EOS, UNKNOWN = "<eos>", "<unk>"  # the first two of every vocabulary
 FORMS = "spaces", "characters", "words"
+HALF = re.compile("[\ud800-\udfff]")
 
 FilePath = str | os.PathLike[str]
 
 
 def split(text: str, form: str) -> list[str]:
-    """The tokens of a text: what `spaces` separate, `characters` other than space, or `words` by rjieba."""
+    """The tokens of a text: what `spaces` separate, `characters` other than space, or `words` by rjieba.
+
+    Half a character, as JSON may have and UTF-8 has not, becomes U+FFFD.
+    """
+    text = HALF.sub("\ufffd", text)
     if form == "spaces":
         return text.split()
     if form == "characters":

@@ -36,7 +36,7 @@ class Score(NamedTuple):
 
     @property
     def perplexity(self) -> float:
-        return math.exp(self.nats)
+        return math.exp(self.nats) if self.nats < 700 else math.inf
 
     @property
     def bits(self) -> float:
@@ -94,7 +94,7 @@ class LanguageModel:
 
         From softmax(logits / temperature), of the `top_k` most probable words if it is given: 1 is greedy.
         """
-        if not temperature > 0:
+        if not temperature > 1e-6:  # logits are divided by it
             raise InputError(
                 f"temperature = {temperature} should be above 0; for greedy choices use top_k = 1"
             )

@@ -64,8 +64,8 @@ class ONLSTM(keras.layers.RNN):
     `chunk_size`, which divides `units`, cells share a master gate. Where `master_input` is "paper" the last
     chunk is lost: from a state of zeros it is 0 always. With `hard` master gates are 0 or 1, and have the
     gradient of soft ones. `dropout` is of the inputs, a mask for a sequence; `recurrent_dropout` of the
-    recurrent matrix, a mask for a call (Merity et al. 2018). In `Bidirectional`, which asks for one output
-    beside states, `return_levels` needs `return_state`.
+    recurrent matrix, a mask for a call (Merity et al. 2018). In `Bidirectional` levels are among the states,
+    those of the backward layer in the order in which it reads.
     """
 
     def __init__(
@@ -102,6 +102,15 @@ class ONLSTM(keras.layers.RNN):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.input_spec = keras.layers.InputSpec(ndim=3)
 
+    @property
+    def return_state(self) -> bool:
+        """Whether there is more than one output: what `Bidirectional` wants to know."""
+        return self.gives_state or self.return_levels
+
+    @return_state.setter
+    def return_state(self, value: bool) -> None:
+        self.gives_state = value
+
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
         super().build(sequences_shape, initial_state_shape)
         if self.stateful:  # Keras leaves them out of the variables, and JAX's `fit` and `predict` lose them
@@ -136,7 +145,7 @@ class ONLSTM(keras.layers.RNN):
             outputs = ops.where(masks[0], outputs, 0.0)
         found = [ops.swapaxes(outputs, 0, 1) if self.return_sequences else outputs[-1]]
         found += [ops.transpose(levels)] if self.return_levels else []
-        found += [h, ops.cast(c, self.compute_dtype)] if self.return_state else []
+        found += [h, ops.cast(c, self.compute_dtype)] if self.gives_state else []
         return tuple(found) if len(found) > 1 else found[0]
 
     def in_order(self, x: Any) -> Any:
@@ -163,8 +172,8 @@ class ONLSTM(keras.layers.RNN):
         shape = super().compute_output_shape(sequences_shape, initial_state_shape)
         if not self.return_levels:
             return shape
-        outputs, *states = shape if self.return_state else [shape]
-        return outputs, tuple(sequences_shape[:2]), *states
+        outputs, *states = shape
+        return outputs, tuple(sequences_shape[:2]), *(states if self.gives_state else [])
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
@@ -172,7 +181,8 @@ class ONLSTM(keras.layers.RNN):
         del config["unroll"]
         of_cell = {name: cell[name] for name in ("units", "chunk_size", "master_input", "hard")}
         names = "return_levels", "dropout", "recurrent_dropout", "seed"
-        return {**config, **of_cell, **{name: getattr(self, name) for name in names}}
+        own = {name: getattr(self, name) for name in names}
+        return {**config, "return_state": self.gives_state, **of_cell, **own}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> ONLSTM:

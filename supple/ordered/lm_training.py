@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import time
+import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -16,8 +18,8 @@ from keras import ops
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from supple.errors import InputError
-from supple.ordered.corpus import Vocabulary, Window, lengths, read_sentences, windows
-from supple.ordered.files import save_arrays, write_json
+from supple.ordered.corpus import FilePath, Vocabulary, Window, lengths, read_sentences, windows
+from supple.ordered.files import read_json, save_arrays, write_json
 from supple.ordered.language_model import LONGEST, LanguageModel
 from supple.ordered.lm_steps import initial_moments, rate_at, train_step
 from supple.ordered.parsing import choose_layer
@@ -25,7 +27,7 @@ from supple.ordered.recipes import Recipe
 from supple.training import Average
 from supple.training.arrays import copies
 
-CHECKPOINT = 300.0  # seconds from one checkpoint to the next in the midst of an epoch
+CHECKPOINT = 60.0  # seconds from one checkpoint to the next in the midst of an epoch
 WARMUP = 10  # of the average: its decay after n steps is at most n / (n + WARMUP)
 VALID_ROWS = 10  # of the validation text are read at once
 CHOOSERS = 5000  # sentences of it choose the layer of trees
@@ -47,26 +49,23 @@ class Run:
     nats: float = 0.0  # these three are of the epoch so far
     tokens: int = 0
     seconds: float = 0.0
+    best: float = math.inf  # least perplexity so far of the other text
     reports: list[dict[str, float]] = field(default_factory=list)
 
     def kept(self) -> list[Any]:
         """The weights to keep: their average, if there is one."""
         return self.average.values() if self.average.ready else self.weights
 
-    @property
-    def best(self) -> float:
-        return min((report["valid"] for report in self.reports), default=float("inf"))
-
 
 ARRAYS = "weights", "others", "moments", "state"
-NUMBERS = "averaging", "epoch", "window", "steps", "nats", "tokens", "seconds", "reports"
+NUMBERS = "averaging", "epoch", "window", "steps", "nats", "tokens", "seconds", "best", "reports"
 
 
 def fit(
     recipe: Recipe,
-    train: Path,
-    valid: Path,
-    out: Path,
+    train: FilePath,
+    valid: FilePath,
+    out: FilePath,
     *,
     minutes: float | None = None,
     resume: bool = False,
@@ -75,10 +74,11 @@ def fit(
 
     It ends after the epochs of the recipe, or cleanly when `minutes` have passed; then the other text chooses
     the layer of trees. `out/checkpoint` holds all that `resume` needs to go on as if there had been no
-    interruption, to the last bit on JAX. InputError if a file is wrong, or if what is to be resumed was begun
-    with another recipe or text.
+    interruption, to the last bit on JAX. InputError if a file is wrong, if what is to be resumed was begun
+    with another recipe or text, or if the training diverges.
     """
-    deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
+    out = Path(out)
+    deadline = time.monotonic() + 60 * minutes if minutes else math.inf
     sentences = list(read_sentences(train, recipe.tokens))
     vocabulary = Vocabulary.of(sentences, recipe.tokens, recipe.min_count)
     ids = vocabulary.stream(sentences)
@@ -97,17 +97,29 @@ def fit(
         while run.epoch < recipe.epochs:
             ended = train_epoch(model, run, step, ids, folder, deadline, progress)
             valid_perplexity = model.score(valid_ids, VALID_ROWS, run.kept()).perplexity
+            if not math.isfinite(valid_perplexity):
+                raise diverged(run, out)
             if valid_perplexity < run.best:
                 model.save(out, run.kept())
+                run.best = valid_perplexity
             if not ended:
                 say(progress, f"stopped in epoch {run.epoch + 1}: valid {valid_perplexity:.5g}")
+                save(run, folder / "state.npz")
                 break
             say(progress, close_epoch(run, recipe, valid_perplexity))
             save(run, folder / "state.npz")
     return with_layer(out, valid)
 
 
-def with_layer(folder: Path, valid: Path) -> LanguageModel:
+def diverged(run: Run, out: Path) -> InputError:
+    known = (
+        f"the best model, of perplexity {run.best:.5g}, is kept" if run.best < math.inf else "nothing is kept"
+    )
+    problem = f"training diverged in epoch {run.epoch + 1}: perplexity is no finite number; {known}"
+    return InputError(f"{problem}. Lower learning_rate or clip in the configuration", path=out)
+
+
+def with_layer(folder: Path, valid: FilePath) -> LanguageModel:
     """The model of a folder, which now says from which layer trees are read; the other text has chosen it."""
     model = LanguageModel.load(folder)
     sentences = (s for s in read_sentences(valid, model.recipe.tokens) if len(s) <= LONGEST)
@@ -120,7 +132,7 @@ def begin(folder: Path, recipe: Recipe, ids: np.ndarray, resume: bool) -> None:
     """Make the checkpoint's folder ready: check that it fits when resuming, empty it when not."""
     known, text = folder / "begun.json", zlib.crc32(ids.tobytes())
     if resume and known.exists():
-        before = json.loads(known.read_text("utf-8"))
+        before = read_json(known, dict)
         now = asdict(recipe) | {"text": text}
         if changed := [name for name in now if before.get(name) != now[name]]:
             problem = f"was begun with another {', '.join(changed)}; take it back, or start without --resume"
@@ -250,13 +262,19 @@ def save(run: Run, path: Path) -> None:
 
 
 def load(run: Run, path: Path) -> None:
-    """Take up a training where `save` left it."""
-    with np.load(path) as file:
-        for name, value in json.loads(str(file["numbers"])).items():
-            setattr(run, name, value)
-        for kind in ARRAYS:
-            like = getattr(run, kind)
-            values = [ops.convert_to_tensor(file[f"{kind}/{i}"]) for i in range(len(like))]
-            setattr(run, kind, values)
-        averages = [name for name in file.files if name.startswith("average/")]
-        run.average.restore({name.removeprefix("average/"): file[name] for name in averages})
+    """Take up a training where `save` left it; InputError if the file is broken."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"cannot be read as a checkpoint ({error}); start without --resume", path=path
+        ) from None
+    for name, value in json.loads(str(arrays["numbers"])).items():
+        setattr(run, name, value)
+    for kind in ARRAYS:
+        like = getattr(run, kind)
+        values = [ops.convert_to_tensor(arrays[f"{kind}/{i}"]) for i in range(len(like))]
+        setattr(run, kind, values)
+    averages = [name for name in arrays if name.startswith("average/")]
+    run.average.restore({name.removeprefix("average/"): arrays[name] for name in averages})

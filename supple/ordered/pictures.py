@@ -64,11 +64,22 @@ class Picture:
     def save(self, path: str | os.PathLike[str]) -> None:
         """To a file .svg, or .png, .pdf and what else matplotlib writes.
 
-        InputError if it is not installed, or no installed font has a character.
+        The file is written whole or not at all. InputError if matplotlib is not installed or does not know
+        the ending, or no installed font has a character.
         """
-        if Path(path).suffix.lower() == ".svg":
-            Path(path).write_text(self.svg(), "utf-8")
-            return
+        path = Path(path)
+        part = path.with_name(f".{path.name}.part")
+        try:
+            if path.suffix.lower() == ".svg":
+                part.write_text(self.svg(), "utf-8")
+            else:
+                self.save_plot(path, part)
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def save_plot(self, path: Path, part: Path) -> None:
+        """What `path` is to hold, to another file."""
         try:
             from matplotlib.figure import Figure
         except ImportError:
@@ -76,8 +87,11 @@ class Picture:
                 "needs matplotlib: pip install 'supple[plot]', or save as .svg", path=path
             ) from None
         figure = Figure((self.width / 100, self.height / 100), dpi=200)
+        kind, known = path.suffix[1:].lower(), figure.canvas.get_supported_filetypes()
+        if kind not in known:
+            raise InputError("no picture has this ending; name it .svg, .png or .pdf", path=path)
         self.plot(figure.add_axes((0, 0, 1, 1)))
-        figure.savefig(path)
+        figure.savefig(part, format=kind)
 
     def plot(self, axes: Any) -> None:
         """Onto axes of matplotlib, which are then as large as the picture."""

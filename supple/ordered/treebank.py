@@ -1,6 +1,6 @@
 """Gold trees from treebanks: the Penn Treebank's brackets, and the lines of the Sinica Treebank.
 
-Penn: a tree begins where a line begins with a bracket; lines that go on with it are indented. Words with
+Penn: a tree begins where a line begins with a bracket; lines that go on with it are indented more. Words with
 one of the 36 tags of words are kept, so that punctuation and traces go. Sinica: a tree a line, #number
 tree#punctuation, all leaves of which are kept. Nodes without words go, and what has one part becomes that
 part.
@@ -13,7 +13,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ FILES = (".mrg", ".tree", "parsed")  # how names of treebank files end
 TAGS = re.compile(  # the 36 of words
     r"CC|CD|DT|EX|FW|IN|JJ[RS]?|LS|MD|NNP?S?|PDT|POS|PRP\$?|RB[RS]?|RP|SYM|TO|UH|VB[DGNPZ]?|WDT|WP\$?|WRB"
 )
+MARKS = "-NONE-", "-LRB-", "-RRB-"
 PENN = re.compile(  # of NP-SBJ=2, NP is the label
     r"\(\s*(?P<tag>[^\s()]+)\s+(?P<word>[^\s()]+)\s*(?P<leaf>\))"
     r"|\(\s*(?P<label>[^\s()=|-]*)[^\s()]*|(?P<close>\))|(?P<stray>[^\s()]+)"
@@ -61,11 +62,23 @@ def read_treebank(path: str | os.PathLike[str], on_bad: OnBad = stop) -> Iterato
             pieces, token, tags = sinica_pieces(text), SINICA, None
         else:
             pieces, token, tags = penn_pieces(text), PENN, TAGS
+            if foreign := foreign_tags(text):
+                problem = f"its tags ({', '.join(foreign)}, …) are not the Penn Treebank's of English"
+                on_bad(InputError(f"{problem}: whose words would be lost; translate them", path=name))
+                continue
         for first, piece in pieces:
             try:
                 yield from grow(piece, token, tags)
             except InputError as error:
                 on_bad(InputError(error.problem, path=name, line=first + (error.line or 0)))
+
+
+def foreign_tags(text: str) -> list[str]:
+    """Some tags of its first thousand leaves that are none of the Penn Treebank's, if these are many."""
+    leaves = (match["tag"] for match in PENN.finditer(text) if match.lastgroup == "leaf")
+    tags = list(islice(leaves, 1000))
+    foreign = [tag for tag in tags if not TAGS.match(tag) and any(map(str.isalpha, tag)) and tag not in MARKS]
+    return list(dict.fromkeys(foreign))[:3] if 10 * len(foreign) > len(tags) else []
 
 
 def files(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -98,7 +111,9 @@ def files(path: Path) -> Iterator[tuple[str, bytes]]:
 def penn_pieces(text: str) -> Iterator[tuple[int, str]]:
     """(line, text) of every tree; what is before the first is a piece too."""
     lines = text.split("\n")
-    starts = [number for number, line in enumerate(lines) if line.startswith("(")]
+    indents = [len(line) - len(line.lstrip()) if line.lstrip().startswith("(") else None for line in lines]
+    outermost = min((indent for indent in indents if indent is not None), default=0)
+    starts = [number for number, indent in enumerate(indents) if indent == outermost]
     for start, end in pairwise([0, *starts, len(lines)]):
         yield start + 1, "\n".join(lines[start:end])
 

@@ -75,7 +75,7 @@ def test_lines_keep_their_order_and_bad_ones_are_told(supple: Callable, folder: 
     lines = ["the cat", "", "cat the cat sat on mats", "?!", "mats"]
     Path("a.txt").write_text("\n".join(lines) + "\n", "utf-8")
     arguments = ["parse", "a.txt", "--model", folder, "--format", "brackets"]
-    problem = "supple: sentence 4 has 0 words; give from 1 to 1,000: leave it out, or split it"
+    problem = "supple: a.txt:4: sentence 4 has 0 words; give from 1 to 1,000: leave it out, or split it"
     assert supple(*arguments, "--out", "o") == (2, "", f"{problem}\n")
     assert not Path("o").exists()
     done = supple(*arguments, "--skip-bad")
@@ -88,7 +88,9 @@ def test_lines_keep_their_order_and_bad_ones_are_told(supple: Callable, folder: 
 
 def test_sentences_of_another_language_are_told(supple: Callable, folder: Path) -> None:
     """None of two words or more known; of one word there is nothing to find."""
-    problem = "supple: the model knows none of the 2 words of sentence 2; use a model of its language, or "
+    problem = (
+        "supple: stdin:2: the model knows none of the 2 words of sentence 2; use a model of its language, or "
+    )
     done = supple("parse", "-", "--model", folder, stdin=b"zebra\nil dort\n")
     assert done.code == 2 and done.out == "" and done.err.startswith(problem)
     assert supple("parse", "-", "--model", folder, stdin=b"zebra\nil mats\n").code == 0
@@ -118,6 +120,7 @@ def test_trees_are_scored_against_a_treebank(supple: Callable, folder: Path) -> 
     Path("bank.mrg").write_text(BANK * 2, "utf-8")
     done = supple("lm", "score", "bank.mrg", "--model", folder)
     assert done.code == 0 and "2 sentences; F1 is the mean over them" in done.out
+    assert done.out.endswith("The model does not know 0.0% of the words.\n")
     for name in "right branching", "untrained, layer 1, unbiased", "layer 1, published":
         assert f" {name}  " in done.out
     Path("bad.mrg").write_text(BANK + "(S (NP (DT the\n" + BANK, "utf-8")
@@ -125,6 +128,9 @@ def test_trees_are_scored_against_a_treebank(supple: Callable, folder: Path) -> 
     assert (told.code, told.out) == (2, "") and told.err.startswith("supple: bad.mrg:2: ")
     skipped = supple("lm", "score", "bad.mrg", "--model", folder, "--skip-bad")
     assert skipped.out == done.out and skipped.err.endswith("supple: 1 skipped, 2 read\n")
+    Path("empty.mrg").write_text("", "utf-8")
+    empty = supple("lm", "score", "empty.mrg", "--model", folder)
+    assert empty == (2, "", "supple: empty.mrg: holds no trees; give a treebank\n")
     short = supple("lm", "score", "bank.mrg", "--model", folder, "--longest", "4")
     message = "supple: no sentence has 1 to 4 words; allow other lengths\n"
     assert short == (2, "", message)

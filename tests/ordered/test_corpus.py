@@ -21,6 +21,11 @@ def test_text_is_split_at_spaces_into_characters_or_into_words() -> None:
     assert "".join(words) == "爱真的需要勇气" and "勇气" in words
 
 
+def test_half_a_character_is_replaced() -> None:
+    for form in "characters", "words":
+        assert "".join(split("\ud800爱真的", form)) == "\ufffd爱真的"
+
+
 def test_lines_are_sentences_and_blank_ones_are_none(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_bytes("\ufeffa b\r\n\n \nc\n".encode())

@@ -205,6 +205,16 @@ def test_it_gives_what_it_is_asked_for_in_order(asked: int) -> None:
         assert symbol.shape[-1] in (value.shape[-1], None) and len(symbol.shape) == value.ndim
 
 
+def test_both_directions_give_their_levels() -> None:
+    both = layers.Bidirectional(ONLSTM(D, CHUNK, return_sequences=True, return_levels=True))
+    outputs, there, back = run(both, X)
+    ours, levels = run(both.forward_layer, X)
+    np.testing.assert_allclose(there, levels, atol=1e-6)
+    np.testing.assert_allclose(back, run(both.backward_layer, X)[1], atol=1e-6)
+    np.testing.assert_allclose(outputs[..., :D], ours, atol=1e-6)
+    assert [tuple(s.shape) for s in both(layers.Input((5, IN)))] == [(None, 5, 2 * D), (None, 5), (None, 5)]
+
+
 def test_with_one_level_it_is_an_lstm() -> None:
     """f̃ = ĩ = 1 there. Keras's order of gates is input, forget, cell, output."""
     ours, lstm = ONLSTM(D, D, **ALL), layers.LSTM(D, return_sequences=True, return_state=True)

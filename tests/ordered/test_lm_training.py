@@ -124,6 +124,23 @@ def test_an_interrupted_training_ends_as_if_it_never_stopped(
     assert exact is False or numbers == expected_numbers
 
 
+def test_the_best_model_is_kept_over_interruptions_and_divergence(
+    texts: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nats = iter(map(math.log, (8.0, 9.0, 9.5, math.nan)))
+    monkeypatch.setattr(LanguageModel, "score", lambda *_: Score(next(nats), 1, 0))
+    with monkeypatch.context() as patch:
+        patch.setattr(lm_training, "time", SimpleNamespace(monotonic=count().__next__))
+        fit(ONE, *texts, tmp_path, minutes=9 / 60)
+    best = (tmp_path / "weights.npz").read_bytes()
+    with pytest.raises(InputError, match=r"diverged in epoch 3: .* the best model, of perplexity 8, is kept"):
+        fit(ONE, *map(str, texts), str(tmp_path), resume=True)
+    assert (tmp_path / "weights.npz").read_bytes() == best
+    (tmp_path / "checkpoint" / "state.npz").write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"state.npz: cannot be read as a checkpoint .* without --resume"):
+        fit(ONE, *texts, tmp_path, resume=True)
+
+
 def kill_after_a_checkpoint(patch: pytest.MonkeyPatch, every: float) -> None:
     def killed(*args: Any) -> None:
         save(*args)

@@ -157,6 +157,24 @@ def test_other_formats_by_matplotlib(tmp_path: Path) -> None:
         assert (pixels[0] == 1).all() and 0.02 < np.mean(pixels < 0.9) < 0.9
 
 
+def test_a_picture_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = pytest.importorskip("matplotlib.figure")
+    picture = tree_picture((0, 1), ["a", "b"])
+    for name in "tree.foo", "tree":
+        with pytest.raises(InputError, match=f"{name}: no picture has this ending; name it .svg, .png"):
+            picture.save(tmp_path / name)
+    (tmp_path / "tree.png").write_bytes(b"old")
+
+    def stopped(self, path, **_) -> None:
+        Path(path).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(figure.Figure, "savefig", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        picture.save(tmp_path / "tree.png")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("tree.png", b"old")]
+
+
 def test_a_character_without_a_font_is_named(tmp_path: Path) -> None:
     """Better than a picture of empty boxes."""
     pytest.importorskip("matplotlib")

@@ -190,3 +190,19 @@ def test_words_of_sinica_are_those_of_its_plain_text(data: Path) -> None:
     for sentence, line in zip(read_treebank(path), raw, strict=True):
         words, rest = ASCII.sub("", "\n".join(sentence.words)), iter(ASCII.sub("", line).split(" ")[1:])
         assert all(any(part.endswith(word) for part in rest) for word in words.split("\n"))
+
+
+def test_trees_may_be_indented_all(tmp_path: Path) -> None:
+    lines = "  (S (NN a) (NN b))\n  (S (NN c)\n     (NN d)\n  (S (NN e) (NN f))\n"
+    problems: list[InputError] = []
+    found = list(read_treebank(written(tmp_path, lines), problems.append))
+    assert [sentence.words for sentence in found] == [["a", "b"], ["e", "f"]]
+    assert [problem.line for problem in problems] == [2]
+
+
+def test_tags_of_another_treebank_are_told(tmp_path: Path) -> None:
+    chinese = "( (IP (NP (NR 中国)) (VP (VV 发展) (NP (NN 经济)))))\n"
+    with pytest.raises(InputError, match=r"bank.mrg: its tags \(NR, VV, …\) are not the Penn Treebank's"):
+        list(read_treebank(written(tmp_path, chinese)))
+    doubtful = VINKEN + "((S (VBG|NN running) (-LRB- -LRB-) (NNS men)))\n"
+    assert [s.words for s in read_treebank(written(tmp_path, doubtful))][-1] == ["men"]
