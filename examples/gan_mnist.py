@@ -41,18 +41,6 @@ RUNS, PICTURES = HERE.parent / "runs" / "gan_mnist", HERE / "pictures"
 FRAMES = 20  # of the film, and lines of the table
 
 
-def data_of(dataset: str, images: Path | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Images as bytes (n, height, width, channels) and labels to train on, and images held out."""
-    if dataset == "mnist":
-        return mnist.images("train")[..., None], mnist.labels("train"), mnist.images("t10k")[..., None]
-    if images is None:
-        raise SystemExit("give the images of CIFAR-10: --images FILE.npz with x (n, 32, 32, 3) and y (n,)")
-    with np.load(images) as file:
-        x, y = file["x"], file["y"]
-    held = len(x) // 6
-    return x[held:], y[held:], x[:held]
-
-
 def chosen(x: np.ndarray, n: int) -> np.ndarray:
     """n images of all, not the first, which few people wrote, from 0 to 1."""
     return np.random.default_rng(0).permutation(x)[:n] / np.float32(255)
@@ -124,7 +112,7 @@ def main(
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     recipe = replace(RECIPES[{"mnist": "MNIST", "cifar10": "CIFAR-10"}[dataset]], **changes)
     console = Console(width=100, highlight=False)
-    x, y, held = data_of(dataset, images)
+    x, y, held, _ = mnist.data_of(dataset, images)
     features = train_features(x / np.float32(255), y)
     console.print(f"classifier: {features.accuracy:.2%} right on images it was not trained on")
     real, others = features.of(chosen(x, n)), features.of(chosen(held, n))

@@ -1,7 +1,7 @@
-"""The files of MNIST and 900 images of Fashion-MNIST, for the examples beside.
+"""The files of MNIST, 900 images of Fashion-MNIST, and images of one's own, for the examples beside.
 
-They are looked for in the folder SUPPLE_DATA, else ../shared/data: `mnist/*-ubyte.gz` as published, and
-`mnist/fashion_sprite900.npz`.
+The first two are looked for in the folder SUPPLE_DATA, else ../shared/data: `mnist/*-ubyte.gz` as published,
+and `mnist/fashion_sprite900.npz`.
 """
 
 from __future__ import annotations
@@ -43,6 +43,23 @@ def fashion() -> np.ndarray:
         return file["x"]
 
 
+def data_of(dataset: str, file: Path | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Images as bytes (n, height, width, channels) and their labels: to train on, and held out.
+
+    Of "mnist" its two parts; of another set x and y of an .npz file, of which every sixth is held out.
+    """
+    if dataset == "mnist":
+        (x, y), (held, others) = ((images(part)[..., None], labels(part)) for part in ("train", "t10k"))
+        return x, y, held, others
+    if file is None:
+        sys.exit(f"give the images of {dataset}: --images FILE.npz with x (n, 32, 32, 3) as bytes and y (n,)")
+    with np.load(file) as arrays:
+        x, y = arrays["x"], arrays["y"]
+    out = np.arange(len(x)) % 6 == 0
+    return x[~out], y[~out], x[out], y[out]
+
+
 def scaled(pixels: np.ndarray) -> np.ndarray:
-    """Grey values as float32 (n, 28, 28, 1) in [0, 1]."""
-    return pixels[..., None].astype(np.float32) / np.float32(255)
+    """Bytes as float32 in [0, 1], (n, height, width, channels); (n, height, width) are of one channel."""
+    pixels = pixels if pixels.ndim == 4 else pixels[..., None]
+    return pixels.astype(np.float32) / np.float32(255)
