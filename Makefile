@@ -12,7 +12,7 @@ demo: .venv/.light
 	.venv/bin/supple demo
 
 test: .venv/.dev
-	.venv/bin/python -m pytest -n $(JOBS) -m "($(MARKS)) and not gpu"
+	.venv/bin/python -m pytest -n $(JOBS) --durations=20 -m "($(MARKS)) and not gpu"
 
 test-backends: $(BACKEND_TESTS)
 

@@ -17,12 +17,11 @@ os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras reads it once, when it is
 # Most of the time goes to JAX's compiler: what it has made is kept for the next run, and for child processes.
 # A folder for each worker, as JAX writes files that another may read half.
 COMPILED = Path(__file__).resolve().parents[1] / ".pytest_cache" / "jax"
-for name, value in {
+os.environ |= {
     "JAX_COMPILATION_CACHE_DIR": str(COMPILED / os.environ.get("PYTEST_XDIST_WORKER", "alone")),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-}.items():
-    os.environ.setdefault(name, value)
+}
 
 # Also where the tests run in the background, which ignores Ctrl-C; children inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
