@@ -16,9 +16,7 @@ SMALL = {
     "dirac": "dirac_gan.py",
     "energy_2d": "energy_2d.py",
     "energy_mnist": "energy_mnist.py --steps 20 --sample-steps 10",
-    "energy_cifar10": "energy_mnist.py --dataset cifar10 --steps 1 --chain-steps 1 --sample-steps 1",
     "gan_mnist": "gan_mnist.py --steps 20 --n 200",
-    "gan_cifar10": "gan_mnist.py --dataset cifar10 --steps 1 --n 200",
     "gan_rings": "gan_rings.py --steps 40 --seeds 1",
 }
 
@@ -31,8 +29,6 @@ def test_an_example_runs_and_writes_its_pictures(pictures: str, data: Path, tmp_
     for file in EXAMPLES.glob("*.py"):
         shutil.copy(file, folder)
     script, *arguments = SMALL[pictures].split()
-    if "cifar10" in arguments:
-        arguments += ["--images", str(data / "cifar10" / "lossless_4k.npz")]
     command = [sys.executable, str(folder / script), *arguments]
     done = subprocess.run(
         command, env=os.environ | {"SUPPLE_DATA": str(data)}, capture_output=True, text=True
