@@ -91,7 +91,9 @@ def draw_energies(energies: dict[str, np.ndarray], path: str) -> None:
 
     figure, axis = plt.subplots(figsize=(7, 3), layout="constrained")
     low, high = min(u.min() for u in energies.values()), max(u.max() for u in energies.values())
-    for colour, (name, u) in zip(("#08306b", "#d95f02", "#7570b3", "#1b9e77"), energies.items(), strict=True):
+    for colour, (name, u) in zip(
+        ("#08306b", "#d95f02", "#7570b3", "#1b9e77"), energies.items(), strict=False
+    ):
         bins = np.linspace(low, high, 120)
         axis.hist(u, bins, density=True, histtype="stepfilled", alpha=0.75, color=colour, label=name)
     axis.set(xlabel="U(x)", ylabel="density", yscale="log")
