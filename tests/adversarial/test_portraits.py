@@ -73,3 +73,8 @@ def test_without_matplotlib_the_mend_is_named(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.animation", None)
     with pytest.raises(InputError, match=r"needs matplotlib: pip install 'supple\[plot\]'"):
         film(tmp_path / "film.gif", {"two": trajectory(2)})
+
+
+def test_a_film_of_nothing_is_told(tmp_path) -> None:
+    with pytest.raises(ValueError, match="0 runs in 80 frames; give a run or more, and 2 frames or more"):
+        film(tmp_path / "film.gif", {})

@@ -79,3 +79,11 @@ def test_float32_networks_are_taken_as_they_are() -> None:
 def test_too_many_eigenvalues_to_iterate_are_refused() -> None:
     with pytest.raises(ValueError, match=r"k = 3 should be from 1 to 2, two below the 4 weights"):
         jacobian_spectrum(lambda x, batch: x, np.ones(4), k=3)
+
+
+def test_an_unknown_part_is_told() -> None:
+    game, x, batch = game_of_networks()
+    with pytest.raises(
+        ValueError, match="part = 'symetric' should be one of whole, symmetric, antisymmetric"
+    ):
+        jacobian_spectrum(game, x, batch, part="symetric")  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from supple.adversarial.divergences import alpha_divergence
 from supple.adversarial.games import vector_field
 from supple.adversarial.losses import LOSSES, of_divergence
 from supple.adversarial.penalties import PENALTIES, normalised, r1
-from supple.adversarial.recipes import INTEGRATORS, OPTIMIZERS, RECIPES, Recipe
+from supple.adversarial.recipes import INTEGRATORS, OPTIMIZERS, RECIPES, Recipe, rule
 from supple.adversarial.rings import Mixture, coverage, grid, ring
 from supple.adversarial.spectrum import jacobian_spectrum
 from supple.adversarial.steps import Data, Training, begin, from_array
@@ -298,6 +298,18 @@ def test_images_are_drawn_with_replacement_and_bytes_are_scaled() -> None:
 def test_wrong_recipes_are_told(changes, message) -> None:
     with pytest.raises(ValueError, match=message):
         Recipe(**changes)
+
+
+def test_every_optimiser_has_its_momentum() -> None:
+    for name in OPTIMIZERS:
+        moved = []
+        for momentum in 0.0, 0.9:
+            optimiser = rule(replace(TINY, optimizer=name, momentum=momentum), 0.1)
+            memory = optimiser.init(jnp.ones(()))
+            for gradient in 1.0, -0.5:
+                change, memory = optimiser.update(jnp.array(gradient), memory, jnp.ones(()))
+            moved.append(float(change))
+        assert moved[0] != pytest.approx(moved[1])
 
 
 def test_what_does_not_fit_is_told() -> None:

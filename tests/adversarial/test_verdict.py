@@ -127,3 +127,8 @@ def test_conserved_quantities_are_evidence() -> None:
 def test_a_short_trajectory_is_refused() -> None:
     with pytest.raises(ValueError, match="of 63 points is too short to judge; give 64 or more"):
         verdict(spiral(np.ones(63), 0.3, 0))
+
+
+def test_a_first_point_that_is_not_finite_is_told() -> None:
+    with pytest.raises(ValueError, match="the first point of the trajectory is not finite"):
+        verdict(np.full((100, 2), np.nan))
