@@ -33,12 +33,13 @@ import numpy as np
 
 import supple  # noqa: F401  # before Keras: it chooses the backend
 
-from supple.energy import auroc, frechet_distance, ula  # isort: skip
+from supple.energy import auroc, frechet_distance  # isort: skip
 from supple.energy.features import train_features  # isort: skip
 from supple.energy.jem import class_probabilities  # isort: skip
 from supple.energy.networks import convolutional, residual  # isort: skip
 from supple.energy.pictures_images import save_film, save_sheet  # isort: skip
-from supple.energy.recipes import CIFAR10, MNIST, Recipe  # isort: skip
+from supple.energy.recipes import CIFAR10, MNIST  # isort: skip
+from supple.energy.steps import sampler_of  # isort: skip
 from supple.energy.tasks import energies_at, generate, inpaint  # isort: skip
 from supple.energy.trainer import Run, fit  # isort: skip
 
@@ -50,10 +51,6 @@ CLASSES = np.arange(10)
 def noise(n: int, shape: tuple[int, ...], seed: int) -> np.ndarray:
     """Where chains begin: uniform noise (n, height, width, channels)."""
     return np.random.default_rng(seed).random((n, *shape), np.float32)
-
-
-def sampler_of(recipe: Recipe) -> Any:
-    return ula(recipe.epsilon, recipe.temperature, recipe.noise, recipe.clip, recipe.clamp)
 
 
 def draw_samples(model: Any, sampler: Any, steps: int, shape: tuple[int, ...], path: str) -> None:

@@ -140,7 +140,7 @@ def checked(name: str, value: Any, least: float, included: bool = True) -> None:
     """ValueError unless a number, or both of a pair, are finite and above `least`; a pair may not touch 0."""
     pair = isinstance(value, tuple)
     for number in value if pair else (value,):
-        if isinstance(number, list) or np.ndim(number):
+        if np.ndim(number):
             raise ValueError(f"{name} = {value!r} should be a number, or two as a tuple")
         enough = number >= least if included and not pair else number > least
         if not (enough and number < math.inf):
