@@ -46,12 +46,11 @@ def one_of(*names: str) -> Range:
 def or_a(kind: str, of: Range, fits: Callable[[Any], bool]) -> Range:
     """A range, and all else that fits: of this kind, in words."""
     words, inside = of
-    return f"{words}; or {kind}", lambda value: fits(value) or inside(value)
+    return f"{words}, or {kind}", lambda value: fits(value) or inside(value)
 
 
 def or_none(of: Range) -> Range:
-    words, fits = of
-    return f"{words}, or None", lambda value: value is None or fits(value)
+    return or_a("None", of, lambda value: value is None)
 
 
 def check(

@@ -290,7 +290,7 @@ def test_images_are_drawn_with_replacement_and_bytes_are_scaled() -> None:
         ({"batch": 8.5}, "batch = 8.5 should be 1 or more"),
         ({"critic_rate": "x"}, "critic_rate = 'x' should be a number above 0"),
         ({"seed": "a"}, "seed = 'a' should be from 0 to"),
-        ({"loss": ["hinge"]}, "should be one of saturating.*; or a losses.Loss"),
+        ({"loss": ["hinge"]}, "should be one of saturating.*, or a losses.Loss"),
         ({"integrator": "RK4", "critic_rate": 0.1}, "RK4 takes one step for both, not critic_rate = 0.1"),
         ({"averages": (0.9, 0.9)}, "should be different numbers"),
     ],
