@@ -21,9 +21,9 @@ AMOUNT: Range = "a number, 0 or more", lambda value: 0 <= value < inf
 POSITIVE: Range = "a number above 0", lambda value: 0 < value < inf
 PART: Range = "from 0 to 1", lambda value: 0 <= value <= 1
 RATE: Range = "from 0 to below 1", lambda value: 0 <= value < 1
-RATES: Range = (
-    "numbers from 0 to below 1, as a tuple",
-    lambda values: isinstance(values, tuple) and all(0 <= value < 1 for value in values),
+DECAYS: Range = (
+    "numbers from 0 to 1, as a tuple",
+    lambda values: isinstance(values, tuple) and all(0 <= value <= 1 for value in values),
 )
 SEED: Range = "from 0 to 4294967295", lambda value: whole(value) and 0 <= value < 1 << 32
 KINDS = {

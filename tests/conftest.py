@@ -6,6 +6,7 @@ import os
 import signal
 import zlib
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,12 @@ os.environ |= {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
 }
+
+# Half of the compiler's work is what these leave out. XLA ends a process whose flags it does not know: those
+# of another version may have other names.
+if os.environ["KERAS_BACKEND"] == "jax" and version("jaxlib").startswith("0.10."):
+    flags = "--xla_cpu_use_fusion_emitters=false", "--xla_cpu_parallel_codegen_split_count=1"
+    os.environ["XLA_FLAGS"] = " ".join((*flags, os.environ.get("XLA_FLAGS", "")))
 
 # Also where the tests run in the background, which ignores Ctrl-C; children inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -54,6 +61,14 @@ def own_draws(request: pytest.FixtureRequest) -> None:
     """What a test draws from its module's RNG does not depend on the tests that ran before it."""
     if hasattr(request.module, "RNG"):
         request.module.RNG = np.random.default_rng(zlib.crc32(request.node.name.encode()))
+
+
+@pytest.fixture
+def default_sigterm() -> Iterator[None]:
+    """SIGTERM as in a new process, whatever tests of the command have made of it."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")

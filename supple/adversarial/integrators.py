@@ -27,6 +27,7 @@ from supple.adversarial.games import (
     dot,
     vector_field,
 )
+from supple.training import running
 
 Rule = Any  # a number, an optax.GradientTransformation, or a pair of these
 
@@ -193,17 +194,16 @@ def scanned(integrator: Integrator, x: Any, records: int, every: int, batches: A
 def averaged(trajectory: Any, decay: float) -> Any:
     """The running averages Σ β^(N−n) xₙ / Σ β^(N−n) of a trajectory, at each of its points; β = `decay`.
 
-    ValueError unless 0 ≤ β < 1.
+    β = 1 is the mean of all points so far. ValueError unless 0 ≤ β ≤ 1.
     """
-    if not 0 <= decay < 1:
-        raise ValueError(f"decay = {decay} should be from 0 to below 1; for the mean take that of the points")
-    ema = optax.ema(decay)
+    if not 0 <= decay <= 1:
+        raise ValueError(f"decay = {decay} should be from 0 to 1")
 
-    def step(memory: Any, x: Any) -> tuple[Any, Any]:
-        mean, memory = ema.update(x, memory)
-        return memory, mean
+    def step(average: running.Running, x: Any) -> tuple[running.Running, Any]:
+        average = running.update(average, x, decay)
+        return average, average.mean
 
-    return jax.lax.scan(step, ema.init(jax.tree.map(lambda x: x[0], trajectory)), trajectory)[1]
+    return jax.lax.scan(step, running.begin(jax.tree.map(lambda x: x[0], trajectory)), trajectory)[1]
 
 
 def optimiser(rule: Rule) -> optax.GradientTransformation:

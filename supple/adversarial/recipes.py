@@ -14,7 +14,7 @@ from supple.adversarial.games import Game
 from supple.adversarial.integrators import Integrator
 from supple.adversarial.losses import LOSSES, Loss
 from supple.adversarial.penalties import PENALTIES, Penalty
-from supple.settings import AMOUNT, COUNT, POSITIVE, RATE, RATES, SEED, check, one_of, or_a
+from supple.settings import AMOUNT, COUNT, DECAYS, POSITIVE, RATE, SEED, check, one_of, or_a
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ RANGES = {
     **dict.fromkeys(("critic_rate", "generator_rate"), POSITIVE),
     **dict.fromkeys(("strength", "adjustment"), AMOUNT),
     **dict.fromkeys(("momentum", "second"), RATE),
-    "averages": RATES,
+    "averages": DECAYS,
     "seed": SEED,
 }
 

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from supple.adversarial.games import Game, Players
 from supple.adversarial.integrators import State
 from supple.adversarial.losses import LOSSES
 from supple.adversarial.penalties import PENALTIES, normalised
 from supple.adversarial.recipes import INTEGRATORS, Recipe
+from supple.training import running
 from supple.training.functional import Functional
 
 Call = Callable[..., tuple[Any, Any]]  # that of a `Functional`
@@ -65,7 +65,7 @@ class Training(NamedTuple):
     played: State  # the players' weights, what their optimisers remember, and the steps made
     critic_state: Any
     generator_state: Any
-    averages: Any  # one for each decay, of the generator's weights and statistics
+    averages: list[running.Running]  # one for each decay, of the generator's weights and statistics
 
     @property
     def steps(self) -> int:
@@ -101,7 +101,7 @@ def begin(critic: Functional, generator: Functional, recipe: Recipe) -> Training
     weights = jax.tree.map(jnp.asarray, Players(critic.weights, generator.weights))
     play = INTEGRATORS[recipe.integrator](network_game(critic.call, generator.call, recipe), recipe)
     averaged = weights.theta, numbers(generator.state)
-    averages = [optax.ema(decay).init(averaged) for decay in recipe.averages]
+    averages = [running.begin(averaged) for _ in recipe.averages]
     return Training(jax.random.key(recipe.seed), play.init(weights), critic.state, generator.state, averages)
 
 
@@ -133,8 +133,8 @@ def step(
     played = INTEGRATORS[recipe.integrator](game, recipe).step(training.played, batch)
     averaged = played.x.theta, numbers(generator_state)
     averages = [
-        optax.ema(decay).update(averaged, memory)[1]
-        for decay, memory in zip(recipe.averages, training.averages, strict=True)
+        running.update(average, averaged, decay)
+        for decay, average in zip(recipe.averages, training.averages, strict=True)
     ]
     told = {"L1": game.L1(phi, theta, batch), "L2": game.L2(phi, theta, batch)}
     return Training(training.key, played, critic_state, generator_state, averages), told

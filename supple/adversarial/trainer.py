@@ -22,7 +22,7 @@ from supple.adversarial.losses import Loss
 from supple.adversarial.penalties import normalised
 from supple.adversarial.recipes import Recipe
 from supple.adversarial.steps import Batch, Call, Data, Training, batch_of, begin, network_game, piece
-from supple.training.checkpoint import ARCHITECTURE, load_notes, load_tree, save_tree
+from supple.training.checkpoint import ARCHITECTURE, load_notes, load_tree, save_tree, terminable
 from supple.training.functional import Functional, architecture, assign, functional
 
 CHECKPOINT = 300.0  # seconds from one checkpoint to the next
@@ -55,8 +55,8 @@ def train(
     """Train a critic x -> (batch,) and a generator z (batch, latent) -> x, of any kind `functional` takes.
 
     `watch` sees the training after every `every` steps. With a folder, `checkpoint.npz` is written there now
-    and then, and at the end, whether it is reached, or an interruption; `resume` goes on from it, as if there
-    had been none. Keras models are left with the last weights, a generator with the first average of its own.
+    and then, and at the end, be it one by Ctrl-C or SIGTERM; `resume` goes on from it, as if there had been
+    none. Keras models are left with the last weights, a generator with the first average of its own.
     ValueError where networks and data do not fit; InputError if the checkpoint is of others.
     """
     models, (critic, generator) = (critic, generator), (functional(critic), functional(generator))
@@ -66,8 +66,9 @@ def train(
     training, history = begin(critic, generator, recipe), list[dict[str, float]]()
     path, about = Path(folder or "") / "checkpoint.npz", about_run(recipe, data) if folder else {}
     if folder:
-        real, z = inputs(data, recipe)
-        about[ARCHITECTURE] = [architecture(critic, real), architecture(generator, z)]
+        game = network_game(critic.call, generator.call, recipe)
+        batch = batch_of(data.draw, recipe, data.source, training)
+        about[ARCHITECTURE] = [architecture(L, *training.played.x, batch) for L in game]
     elif resume:
         raise ValueError("there is nothing to resume without a folder; give folder=path")
     if folder and resume and path.exists():
@@ -75,7 +76,7 @@ def train(
     diverged = False
     unseeded = replace(recipe, seed=0, steps=1)  # one compiled program for all
     saved = time.monotonic()
-    with bar(progress) as shown:
+    with bar(progress) as shown, terminable():
         name = recipe.loss if isinstance(recipe.loss, str) else "training"
         task = shown.add_task(name, total=recipe.steps, completed=training.steps, L1=0.0, L2=0.0)
         try:
@@ -86,8 +87,8 @@ def train(
                 )
                 if diverged := not finite(found.played.x):
                     break
-                training = found
-                history.append({"steps": training.steps, **{name: float(x) for name, x in told.items()}})
+                row = {"steps": found.steps, **{name: float(x) for name, x in told.items()}}
+                training, history = found, [*history, row]  # at once: an interruption falls on neither side
                 shown.update(task, completed=training.steps, L1=told["L1"], L2=told["L2"])
                 watch(training)
                 if folder and time.monotonic() > saved + CHECKPOINT:
@@ -173,8 +174,7 @@ def generator_weights(training: Training, recipe: Recipe, decay: float | None = 
     if decay not in recipe.averages or not training.steps:
         known = ", ".join(map(str, recipe.averages))
         raise ValueError(f"no average of decay {decay} at step {training.steps}; from step 1 on: {known}")
-    memory = training.averages[recipe.averages.index(decay)]
-    theta, means = jax.tree.map(lambda x: x / (1 - decay**memory.count), memory.ema)
+    theta, means = training.averages[recipe.averages.index(decay)].mean
     rest = iter(means)
     leaves, tree = jax.tree.flatten(state)
     filled = [next(rest) if jnp.issubdtype(x.dtype, jnp.floating) else x for x in leaves]

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from supple.energy.evaluate import autocorrelation
-from supple.energy.jem import energy_of
-from supple.energy.objectives import Energy, gradient, inner
+from supple.energy.objectives import Energy, gradient, inner, one_each
+from supple.training.functional import functional
 
 
 class Anatomy(NamedTuple):
@@ -42,11 +42,11 @@ def mean_gradient(U: Energy, x: Any) -> Any:
 
 
 def anatomy_of(model: Any, real: Any, fake: Any, age: Any = 0) -> Anatomy:
-    """All of these, for data and samples of chains, and the age of each; the model as for `energy_of`."""
-    call, weights, state = energy_of(model)
+    """All of these, for data and samples of chains, and the age of each; the model gives (batch,)."""
+    call, weights, state = functional(model)
 
     def U(x: Any) -> Any:
-        return call(weights, state, x)[0]
+        return one_each(call(weights, state, x)[0], x)
 
     u, v = U(real), U(fake)
     gap, slope = energy_gap(u, v), mean_gradient(U, fake)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from supple.energy.objectives import one_each
 from supple.training.functional import Functional, functional
 
 Call = Callable[..., tuple[Any, Any]]
@@ -36,6 +37,6 @@ def composed(energy: Call, make: Call, prior: bool) -> Call:
         x, made = make(weights[1], state[1], z, training=training)
         u, judged = energy(weights[0], state[0], x, training=training)
         own = (z**2).reshape(len(z), -1).sum(1) / 2 if prior else 0.0
-        return u + own, (judged, made)
+        return one_each(u, x) + own, (judged, made)
 
     return call

@@ -16,10 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from supple.energy.chains import finite
-from supple.energy.jem import energy_of
 from supple.energy.metropolis import HMC, MALA
 from supple.energy.noise import normal, uniform
+from supple.energy.objectives import one_each
 from supple.energy.samplers import Noise
+from supple.training.functional import functional
 
 
 class Bracket(NamedTuple):
@@ -50,7 +51,7 @@ def log_z_bracket(
 
     The upper one holds for exact samples; with those of chains that have not mixed it may be too low. A pair
     as the sampler's step size goes with β from U₀, a Gaussian of this mean and sd, to U. ValueError for a
-    sampler that is not exact, or sd not above 0.
+    sampler that is not exact, sd not above 0, or energies that are not (n,).
     """
     x = jnp.asarray(samples)
     if not isinstance(sampler, MALA | HMC):
@@ -58,7 +59,7 @@ def log_z_bracket(
     finite(x, "the samples given", "leave them out")
     if not (np.asarray(sd) > 0).all():
         raise ValueError(f"sd = {sd} should be above 0: the Gaussian where the forward runs begin")
-    call, weights, state = energy_of(model)
+    call, weights, state = functional(model)
     keys = jax.random.split(jax.random.key(seed), 3)
     begin = mean + sd * jax.random.normal(keys[0], x.shape, x.dtype)
     runs = [
@@ -91,7 +92,7 @@ def annealed(
 
     def both(x: Any) -> tuple[Any, Any]:
         z = ((x - mean) / sd).reshape(len(x), -1)
-        return 0.5 * (z**2).sum(1) + log_z_0, call(weights, state, x)[0]
+        return 0.5 * (z**2).sum(1) + log_z_0, one_each(call(weights, state, x)[0], x)
 
     def move(x: Any, beta: Any, i: Any) -> tuple[Any, Any]:
         now, numbers = jax.random.fold_in(key, i), jnp.arange(len(x))

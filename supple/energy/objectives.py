@@ -15,6 +15,17 @@ import jax.numpy as jnp
 Energy = Callable[[Any], Any]
 
 
+def one_each(u: Any, x: Any) -> Any:
+    """The energies u of points x, if they are (batch,); ValueError if not."""
+    if jnp.shape(u) != (len(x),):
+        problem = f"U gave shape {jnp.shape(u)} for points of shape {jnp.shape(x)}, expected {(len(x),)}"
+        mend = "give one energy a point: squeeze or sum the other axes"
+        if jnp.ndim(u) == 2:
+            mend += "; of classes give y, or energy_of(model) for −log Σ exp"
+        raise ValueError(f"{problem}; {mend}")
+    return u
+
+
 def gradient(U: Energy, x: Any) -> Any:
     """∇U(x) of each point, of the shape of x: energies of a batch do not depend on each other."""
     return jax.grad(lambda x: U(x).sum())(x)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from supple.settings import AMOUNT, COUNT, PART, POSITIVE, RATE, RATES, SEED, check, one_of, or_none
+from supple.settings import AMOUNT, COUNT, DECAYS, PART, POSITIVE, RATE, SEED, check, one_of, or_none
 
 CHAINS = "pcd", "cd"
 OBJECTIVES = (*CHAINS, "dsm", "ssm", "nce")
@@ -17,7 +17,7 @@ RANGES = {
     "noise": or_none(AMOUNT),
     "clip": or_none(POSITIVE),
     "beta_1": RATE,
-    "averages": RATES,
+    "averages": DECAYS,
     "fresh": PART,
     "seed": SEED,
 }

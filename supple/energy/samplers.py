@@ -12,14 +12,14 @@ for one serves all of its kind. Mathematics only: `supple.energy.chains` draws t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-Energy = Callable[[Any], Any]
+from supple.energy.objectives import Energy, one_each
+
 Number = float | tuple[float, float]
 
 
@@ -114,10 +114,7 @@ def energy_and_gradient(U: Energy, x: Any) -> tuple[Any, Any]:
     """U(x) (batch,) and ∇U(x) of each point; ValueError if U gives another shape."""
 
     def total(x: Any) -> tuple[Any, Any]:
-        u = U(x)
-        if jnp.shape(u) != (len(x),):
-            problem = f"U gave shape {jnp.shape(u)} for points of shape {jnp.shape(x)}, expected {(len(x),)}"
-            raise ValueError(f"{problem}; give one energy a point: squeeze or sum the other axes")
+        u = one_each(U(x), x)
         return u.sum(), u
 
     (_, u), g = jax.value_and_grad(total, has_aux=True)(x)

@@ -17,6 +17,7 @@ from supple.energy.chains import run
 from supple.energy.jem import energies
 from supple.energy.recipes import Recipe
 from supple.energy.samplers import ULA, ula
+from supple.training import running
 from supple.training.functional import Functional
 
 REPORT = "real", "fake", "loss", "gradient", "age"  # means of U, the objective, a norm, runs of a chain
@@ -29,7 +30,7 @@ class State(NamedTuple):
     weights: Any
     state: Any  # of the network, not trained
     moments: Any  # of the optimiser
-    averages: Any  # of each decay
+    averages: tuple[running.Running, ...]  # of each decay
     buffer: Buffer | None  # None where no chain outlives a step
     history: Any  # (⌈steps / check⌉, REPORT), NaN for what is still to come
 
@@ -82,9 +83,7 @@ def first_state(network: Functional, recipe: Recipe, start: Start | None, labels
     weights = jax.tree.map(jnp.asarray, network.weights)
     if buffer is None and start is not None:
         buffer = new_buffer(start, recipe.buffer, jax.random.key(recipe.seed), labels)
-    # Not `training.Average`: these go back with the weights when a run diverges, and functions have no
-    # variables that it could be given.
-    averages = tuple(optax.ema(decay).init(weights) for decay in recipe.averages)
+    averages = tuple(running.begin(weights) for _ in recipe.averages)
     history = jnp.full((math.ceil(recipe.steps / recipe.check), len(REPORT)), jnp.nan)
     moments = optimizer(recipe).init(weights)
     return State(jnp.zeros((), jnp.int32), weights, network.state, moments, averages, buffer, history)
@@ -168,8 +167,8 @@ def training_step(
         updates, moments = optimiser.update(slope, state.moments, state.weights)
         weights = jax.tree.map(lambda w, u: w + scale * u, state.weights, updates)
         averages = tuple(
-            optax.ema(decay).update(weights, memory)[1]
-            for decay, memory in zip(recipe.averages, state.averages, strict=True)
+            running.update(average, weights, decay)
+            for decay, average in zip(recipe.averages, state.averages, strict=True)
         )
         _, network_state = network.call(state.weights, state.state, real, training=True)
         report = jnp.stack([*means, loss, optax.tree.norm(slope), jnp.asarray(age, jnp.float32)])
@@ -189,5 +188,4 @@ def averaged(state: State, recipe: Recipe, decay: float | None = None) -> Any:
     decay = recipe.averages[0] if decay is None else decay
     if decay not in recipe.averages:
         raise ValueError(f"no average of decay {decay}; there are {', '.join(map(str, recipe.averages))}")
-    memory = state.averages[recipe.averages.index(decay)]
-    return optax.tree.bias_correction(memory.ema, decay, memory.count)
+    return state.averages[recipe.averages.index(decay)].mean

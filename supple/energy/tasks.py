@@ -2,7 +2,7 @@
 
 Each task is an energy made of energies (`given`, `observed`, `product`, `mixture`), which any sampler runs
 on and which can be made into others again. A model is a built Keras one, a function, (f, weights) or a
-Functional, which gives (batch,) or what `jem.energies` takes.
+Functional, which gives (batch,), or (batch, classes) with classes y; ValueError if it does not.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from supple.energy.buffer import Buffer, check_size, put, take
 from supple.energy.chains import finite, run, sample
 from supple.energy.jem import energies, energy_of
-from supple.energy.objectives import gradient
+from supple.energy.objectives import gradient, one_each
 from supple.training.functional import Functional, functional
 
 Call = Callable[..., tuple[Any, Any]]
@@ -36,9 +36,9 @@ def generate(
 
 
 def of_classes(model: Any, x: Any, y: Any) -> Functional:
-    """`energy_of`, with a class y for each of points x, or one for all. ValueError where they do not fit."""
+    """U(x, y), with a class y for each of points x, or one for all. ValueError where they do not fit."""
     if y is None:
-        return energy_of(model)
+        return functional(model)
     call, weights, state = functional(model)
     y = np.asarray(y, np.int32)
     if y.shape not in ((), (len(x),)):
@@ -96,7 +96,7 @@ def as_observed(call: Call) -> Call:
         state, noisy, sigma = state
         u, state = call(weights, state, x, training=training)
         misfit = ((x - noisy) ** 2).reshape(len(x), -1).sum(1) / (2 * sigma**2)
-        return u + misfit, (state, noisy, sigma)
+        return one_each(u, x) + misfit, (state, noisy, sigma)
 
     return energy
 
@@ -117,9 +117,9 @@ def denoise_at_once(model: Any, noisy: Any, sigma: float) -> Any:
     Tweedie's formula (Efron 2011). ValueError for σ that is not above 0.
     """
     check_sigma(sigma)
-    call, weights, state = energy_of(model)
+    call, weights, state = functional(model)
     noisy = jnp.asarray(noisy)
-    return noisy - sigma**2 * gradient(lambda x: call(weights, state, x)[0], noisy)
+    return noisy - sigma**2 * gradient(lambda x: one_each(call(weights, state, x)[0], x), noisy)
 
 
 def check_sigma(sigma: float) -> None:
@@ -151,7 +151,7 @@ def combined(models: Sequence[Any], numbers: Sequence[float] | None, how: Callab
         raise ValueError(
             f"{len(numbers)} numbers for {len(models)} models; give one for each of 1 model or more"
         )
-    parts = [energy_of(model) for model in models]
+    parts = [functional(model) for model in models]
     calls = tuple(part.call for part in parts)
     weights, states = [part.weights for part in parts], [part.state for part in parts]
     return Functional(as_one(calls, how), weights, (states, jnp.asarray(numbers)))
@@ -162,7 +162,7 @@ def as_one(calls: tuple[Call, ...], how: Callable[..., Any]) -> Call:
     def energy(weights: Any, state: Any, x: Any, training: bool = False) -> tuple[Any, Any]:
         states, numbers = state
         found = [call(w, s, x, training=training) for call, w, s in zip(calls, weights, states, strict=True)]
-        return how(jnp.stack([u for u, _ in found]), numbers), ([s for _, s in found], numbers)
+        return how(jnp.stack([one_each(u, x) for u, _ in found]), numbers), ([s for _, s in found], numbers)
 
     return energy
 
@@ -173,14 +173,14 @@ def energies_at(model: Any, x: Any, batch: int = 500) -> np.ndarray:
     An energy that holds something of each row (`energy_of` with y, `given`, `observed`) takes them all at
     once: `batch=len(x)`.
     """
-    call, weights, state = energy_of(model)
+    call, weights, state = functional(model)
     parts = [compiled_energy(call, weights, state, x[i : i + batch]) for i in range(0, len(x), batch)]
     return np.concatenate([np.asarray(part) for part in parts])
 
 
 @partial(jax.jit, static_argnames="call")
 def compiled_energy(call: Call, weights: Any, state: Any, x: Any) -> Any:
-    return call(weights, state, x)[0]
+    return one_each(call(weights, state, x)[0], x)
 
 
 def in_turn(
@@ -194,17 +194,26 @@ def in_turn(
     check_size(buffer, batch)
     parts = [functional(model) for model in models]
     finite(buffer.x, "in the buffer", "begin with a new one")
+    classes = bool(np.asarray(buffer.y).any())
     for turn in range(rounds * len(parts)):
         call, weights, state = parts[turn % len(parts)]
         key = jax.random.fold_in(jax.random.key(seed), turn)
-        buffer = moved(call, weights, state, buffer, sampler, key, steps, batch)
+        buffer = moved(call, weights, state, buffer, sampler, key, steps, batch, classes)
     finite(buffer.x, f"after {rounds} rounds", "lower the step size, clip, or see where U is not finite")
     return buffer
 
 
-@partial(jax.jit, static_argnames=("call", "steps", "batch"))
+@partial(jax.jit, static_argnames=("call", "steps", "batch", "classes"))
 def moved(
-    call: Call, weights: Any, state: Any, buffer: Buffer, sampler: Any, key: Any, steps: int, batch: int
+    call: Call,
+    weights: Any,
+    state: Any,
+    buffer: Buffer,
+    sampler: Any,
+    key: Any,
+    steps: int,
+    batch: int,
+    classes: bool,
 ) -> Buffer:
     """The buffer after `steps` of a batch of its chains."""
     for_slots, for_chains = jax.random.split(key)
@@ -213,6 +222,9 @@ def moved(
 
     def U(x: Any) -> Any:
         outputs, _ = call(weights, state, x)
+        if outputs.ndim == 2 and not classes:
+            problem = f"outputs have shape {outputs.shape}, of classes, and the chains have none"
+            raise ValueError(f"{problem}; give new_buffer(..., labels), or energy_of(model) for −log Σ exp")
         return energies(outputs, taken.y if outputs.ndim == 2 else None)
 
     return put(buffer, taken, run(U, taken.x, sampler, steps, for_chains).x)

@@ -33,7 +33,7 @@ from supple.energy.steps import (
     start_of,
     training_step,
 )
-from supple.training.checkpoint import ARCHITECTURE, load_tree, save_tree
+from supple.training.checkpoint import ARCHITECTURE, load_tree, save_tree, terminable
 from supple.training.functional import Functional, architecture, assign, functional
 
 CHECKPOINT = 120.0  # seconds from one checkpoint to the next
@@ -97,8 +97,8 @@ def fit(
     """Train an energy, a built Keras model, a function (f, weights) or a Functional, on data x (n, ...).
 
     With classes y (n,) the model gives (batch, classes) and p(x|y) is trained. `buffer` are another run's
-    chains to begin with. The file `checkpoint` is written every two minutes, at the end and when
-    interrupted; with `resume` a run goes on from it, if it exists, as if there had been no interruption. A
+    chains to begin with. The file `checkpoint` is written every two minutes, at the end and when interrupted,
+    by Ctrl-C or SIGTERM; with `resume` a run goes on from it, if it exists, as if nothing had happened. A
     step with U not finite, or above the recipe's limit, takes weights, optimiser, averages, buffer and random
     numbers back to the last good state and says so; the run goes on with other noise, at half the rate. A
     Keras model is left with the first average.
@@ -110,7 +110,7 @@ def fit(
     data, labels = checked(network, x, y, recipe)
     about = asdict(recipe) | {"data": fingerprint(data), "labels": fingerprint(labels)}
     if checkpoint is not None:
-        about[ARCHITECTURE] = architecture(network, data[: recipe.batch])
+        about[ARCHITECTURE] = architecture(*network, data[: recipe.batch])
     elif resume:
         raise ValueError("there is nothing to resume without a checkpoint; give checkpoint=path")
     start = start_of(recipe, data)
@@ -124,7 +124,7 @@ def fit(
     step = training_step(network, recipe, start, q)
     deadline = time.monotonic() + 60 * minutes if minutes is not None else math.inf
     saved = time.monotonic()
-    with bar(progress) as shown:
+    with bar(progress) as shown, terminable():
         if recipe.chains and progress:
             said = report_of(sampler_of(recipe), recipe.chain_steps)
             shown.console.print(said, highlight=False, soft_wrap=True)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
@@ -59,7 +62,7 @@ def load_tree(path: Path, like: Any, about: Mapping[str, Any]) -> Any:
             raise InputError(f"{problem}: it is of another architecture; start anew", path=path)
     if differs:
         raise InputError(
-            "its network computes something else: of another architecture; start anew", path=path
+            "its networks or losses compute something else: of another architecture; start anew", path=path
         )
     values = [unpacked(arrays[name], leaf) for name, leaf in leaves.items()]
     return jax.tree.unflatten(jax.tree.structure(like), values)
@@ -69,6 +72,27 @@ def load_notes(path: Path) -> Any:
     """What `save_tree` was given as `notes`; of a file that `load_tree` has read."""
     with np.load(path, allow_pickle=False) as file:
         return json.loads(str(file[NOTES])) if NOTES in file else None
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Within it SIGTERM, which schedulers send, ends a run by SystemExit, as Ctrl-C does by an exception.
+
+    So that it writes its checkpoint. Nothing where SIGTERM has a handler already, or in another thread.
+    """
+    free = threading.current_thread() is threading.main_thread()
+    free = free and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if free:
+        signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        if free:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def end(number: int, frame: Any) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def named(tree: Any) -> dict[str, Any]:

@@ -59,11 +59,11 @@ def without_weights(f: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
     return lambda weights, state, x, training=False: (f(x), state)
 
 
-def architecture(network: Functional, x: Any) -> int:
-    """A checksum of what a network computes of inputs like x (batch, ...), whatever its weights are."""
+def architecture(f: Callable[..., Any], *arguments: Any) -> int:
+    """A checksum of what a function computes of such arguments, whatever their numbers are."""
     import jax
 
-    program = str(jax.make_jaxpr(network.call)(network.weights, network.state, x))
+    program = str(jax.make_jaxpr(f)(*arguments))
     return zlib.crc32(re.sub(" at 0x[0-9a-f]+", "", program).encode())
 
 

@@ -171,8 +171,8 @@ def test_wrong_arguments_are_refused() -> None:
         play(simultaneous(GAME, 0.1), START, 10, np.zeros(3))
     with pytest.raises(ValueError, match="critic_steps = 0 should be 1 or more"):
         alternating(GAME, 0.1, critic_steps=0)
-    with pytest.raises(ValueError, match="decay = 1 should be from 0 to below 1"):
-        averaged(np.zeros(3), 1)
+    with pytest.raises(ValueError, match="decay = 2 should be from 0 to 1"):
+        averaged(np.zeros(3), 2)
 
 
 def test_the_average_of_an_orbit_is_its_centre() -> None:

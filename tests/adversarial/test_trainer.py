@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 from functools import partial
 
@@ -26,7 +28,7 @@ from supple.energy import networks as energies
 from supple.errors import InputError
 from supple.training.functional import functional
 
-TINY = Recipe(batch=8, latent=2, steps=6, averages=(0.5, 0.9))
+TINY = Recipe(batch=8, latent=2, steps=6, averages=(0.5, 0.9, 1.0))
 RING = Data(Mixture.sample, ring())
 
 
@@ -148,6 +150,20 @@ def test_interrupted_it_ends_as_if_it_had_not_been(recipe: Recipe, tmp_path) -> 
     assert same(further.training, train(*pair(), RING, replace(recipe, steps=8), every=2).training)
 
 
+@pytest.mark.usefixtures("default_sigterm")
+def test_sigterm_leaves_a_checkpoint_that_goes_on(tmp_path) -> None:
+    def terminate(training) -> None:
+        if training.steps == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(SystemExit, match="143"):
+        train(*pair(), RING, TINY, every=2, folder=tmp_path, watch=terminate)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    resumed = train(*pair(), RING, TINY, every=2, folder=tmp_path, resume=True)
+    whole = train(*pair(), RING, TINY, every=2)
+    assert same(whole.training, resumed.training) and whole.history == resumed.history
+
+
 def test_a_checkpoint_is_written_now_and_then(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(trainer, "CHECKPOINT", -1.0)
     found = []
@@ -245,6 +261,9 @@ def test_losses_and_penalties_of_ones_own_train(tmp_path) -> None:
     for a, b in zip(jax.tree.leaves(found.played.x), jax.tree.leaves(expected.played.x), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
     assert same(found, train(*pair(), RING, own, folder=tmp_path, resume=True).training)
+    for other in {"loss": of_divergence(alpha_divergence(3.0))}, {"penalty": lambda *batch: r1(*batch) / 3}:
+        with pytest.raises(InputError, match="losses compute something else"):
+            train(*pair(), RING, replace(own, **other), folder=tmp_path, resume=True)
 
 
 def test_the_game_of_a_training_is_that_of_its_next_step() -> None:
@@ -284,8 +303,8 @@ def test_images_are_drawn_with_replacement_and_bytes_are_scaled() -> None:
         ({"critic_rate": float("nan")}, "critic_rate = nan should be a number above 0"),
         ({"strength": -1.0}, "strength = -1.0 should be a number, 0 or more"),
         ({"momentum": 1.0}, "from 0 to below 1"),
-        ({"averages": (0.9, 1.0)}, "from 0 to below 1"),
-        ({"averages": [0.9]}, r"averages = \[0.9\] should be numbers from 0 to below 1, as a tuple"),
+        ({"averages": (0.9, 1.1)}, "from 0 to 1, as a tuple"),
+        ({"averages": [0.9]}, r"averages = \[0.9\] should be numbers from 0 to 1, as a tuple"),
         ({"averages": 0.9}, "averages = 0.9 should be numbers"),
         ({"batch": 8.5}, "batch = 8.5 should be 1 or more"),
         ({"critic_rate": "x"}, "critic_rate = 'x' should be a number above 0"),
@@ -333,7 +352,7 @@ def test_what_does_not_fit_is_told() -> None:
     with pytest.raises(ValueError, match="data hold values that are not finite"):
         train(critic, generator, Data(Mixture.sample, grid(sd=float("inf"))), TINY)
     found = train(critic, generator, RING, TINY)
-    with pytest.raises(ValueError, match=r"no average of decay 0.3 at step 6; from step 1 on: 0.5, 0.9"):
+    with pytest.raises(ValueError, match=r"no average of decay 0.3 at step 6; from step 1 on: 0.5, 0.9, 1.0"):
         generate(generator, found.training, TINY, 4, decay=0.3)
     with pytest.raises(ValueError, match="at step 0"):
         generator_weights(begin(functional(critic), functional(generator), TINY), TINY, 0.5)

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from supple.energy import mala, targets, ula
+from supple.energy import latent_energy, log_z_bracket, mala, sample, targets, ula
+from supple.energy.anatomy import anatomy_of
 from supple.energy.buffer import new_buffer
 from supple.energy.jem import energy_of
 from supple.energy.tasks import (
@@ -134,3 +135,35 @@ def test_chains_in_turn_keep_their_classes() -> None:
     moved = in_turn([model, model], buffer, ula(0.2), steps=30, rounds=1, batch=200)
     means = [float(moved.x[moved.y == c].mean()) for c in (0, 1)]
     assert means == pytest.approx([-3, 3], abs=0.4)
+
+
+def test_a_forgotten_sum_is_told() -> None:
+    """Also where an energy for each coordinate could pass for one of each class."""
+    U = lambda x: (x**2) / 2  # noqa: E731
+    buffer = new_buffer(lambda key, n: jnp.zeros((n, 2)), 10, jax.random.key(0))
+    z = np.zeros((2, 2), "float32")
+    for task in (
+        lambda: generate(U, X, ula(0.1), 2),
+        lambda: inpaint(U, X, [True, False], X, ula(0.1), 2),
+        lambda: denoise(U, X, 1.0, ula(0.1), 2),
+        lambda: denoise_at_once(U, X, 1.0),
+        lambda: generate(product([GAUSSIAN.U, U]), X, ula(0.1), 2),
+        lambda: generate(mixture([U]), X, ula(0.1), 2),
+        lambda: energies_at(U, X),
+        lambda: anatomy_of(U, X, X),
+        lambda: log_z_bracket(U, X, mala(0.1), 2),
+        lambda: sample(latent_energy(U, lambda z: z), z, ula(0.1), 2),  # (2, 2) + (2,) is no error
+    ):
+        with pytest.raises(ValueError, match=r"U gave shape \((\d), 2\) .* expected \(\1,\); give one"):
+            task()
+    with pytest.raises(ValueError, match=r"outputs have shape \(5, 2\), of classes, and the chains have"):
+        in_turn([U], buffer, ula(0.1), 1, 1, batch=5)
+
+
+def test_classes_without_one_are_asked_for_by_name() -> None:
+    model = lambda x: jnp.concatenate([-((x + 3) ** 2) / 2, -((x - 3) ** 2) / 2], 1)  # noqa: E731
+    x = X[:, :1]
+    with pytest.raises(ValueError, match=r"of classes give y, or energy_of\(model\) for −log Σ exp"):
+        energies_at(model, x)
+    expected = -np.logaddexp(*np.asarray(model(x)).T)
+    np.testing.assert_allclose(energies_at(energy_of(model), x), expected, rtol=1e-6)

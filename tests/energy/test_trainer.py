@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -147,11 +149,19 @@ def test_history_has_a_row_a_check() -> None:
     assert (np.diff(history["age"]) > 0).any()
 
 
-def test_averages_are_those_of_optax_from_outside() -> None:
-    """With averages of decay 0 and .5, after one step both are the weights."""
-    run = fit(perceptron((2,), (8,)), X, replace(SHORT, steps=1, averages=(0.5, 0.0)), progress=False)
-    assert_same(run.model(0.5).weights, run.model(0.0).weights)
-    with pytest.raises(ValueError, match=r"no average of decay 0.9; there are 0.5, 0.0"):
+def test_averages_of_any_decay() -> None:
+    """After one step each is the weights; of decay 0 always, of 1 the mean of all steps."""
+    recipe = replace(SHORT, steps=1, averages=(0.5, 0.0, 1.0))
+    runs = [fit(perceptron((2,), (8,)), X, replace(recipe, steps=n), progress=False) for n in (1, 2)]
+    for decay in 0.5, 1.0:
+        assert_same(runs[0].model(decay).weights, runs[0].standing.state.weights)
+    first, last = (run.model(0.0).weights for run in runs)
+    assert_same(last, runs[1].standing.state.weights)
+    means = jax.tree.map(lambda a, b: (a + b) / 2, first, last)
+    for a, b in zip(jax.tree.leaves(runs[1].model(1.0).weights), jax.tree.leaves(means), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
+    run = runs[0]
+    with pytest.raises(ValueError, match=r"no average of decay 0.9; there are 0.5, 0.0, 1.0"):
         run.model(0.9)
 
 
@@ -195,6 +205,23 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch
     assert_same(whole.standing, again.standing)
 
 
+@pytest.mark.usefixtures("default_sigterm")
+def test_sigterm_leaves_a_checkpoint_that_goes_on(tmp_path: Path, monkeypatch) -> None:
+    path, real = tmp_path / "run.npz", trainer.judged
+
+    def judged(standing, state, *rest):
+        if int(state.step) == 11:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(standing, state, *rest)
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit, match="143"):
+        patch.setattr(trainer, "judged", judged)
+        fit(perceptron((2,), (8,)), X, SHORT, checkpoint=path, progress=False)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    again = fit(perceptron((2,), (8,)), X, SHORT, checkpoint=path, resume=True, progress=False)
+    assert_same(fit(perceptron((2,), (8,)), X, SHORT, progress=False).standing, again.standing)
+
+
 def test_a_run_stops_in_time_and_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "run.npz"
     run = fit(perceptron((2,), (8,)), X, SHORT, checkpoint=path, minutes=0, progress=False)
@@ -213,7 +240,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is of a run with data"):
         fit(perceptron((2,), (8,)), X + 1, SHORT, **go_on)
     f, weights = perceptron((2,), (8,))
-    with pytest.raises(InputError, match="computes something else: of another architecture"):
+    with pytest.raises(InputError, match="compute something else: of another architecture"):
         fit((lambda weights, x: 2 * f(weights, x), weights), X, SHORT, **go_on)
 
 
@@ -310,7 +337,7 @@ def test_a_rate_too_high_is_halved_until_it_holds(capsys) -> None:
         ("rate", float("nan"), "rate = nan should be a number above 0"),
         ("temperature", -1.0, "temperature = -1.0 should be a number, 0 or more"),
         ("noise", -0.1, "noise = -0.1 should be a number, 0 or more, or None"),
-        ("averages", (1.0,), r"averages = \(1.0,\) should be numbers from 0 to below 1"),
+        ("averages", (1.1,), r"averages = \(1.1,\) should be numbers from 0 to 1, as a tuple"),
         ("fresh", 1.5, "fresh = 1.5 should be from 0 to 1"),
         ("sigmas", (0.0, 1.0), "should be .least, largest., above 0"),
         ("clamp", (1.0, 0.0), "low below high"),
