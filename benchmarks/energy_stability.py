@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.datasets import load_digits
 
-from supple.energy import auroc, energies_at, fit
+from supple.energy import auroc, energies_at, energy_of, fit
 from supple.energy.networks import convolutional
 from supple.energy.recipes import MNIST, Recipe
 
@@ -97,12 +97,13 @@ def trained(digits: Digits, width: int, recipe: Recipe) -> dict[str, Any]:
     seconds, history = time.perf_counter() - began, run.history()
     noise = np.random.default_rng(0).random((1000, *x.shape[1:]), np.float32)
     foreign = {"noise": noise, "inverted": 1 - test} | ({} if fashion is None else {"Fashion-MNIST": fashion})
-    u = energies_at(run.model(), test)
+    model = energy_of(run.model())
+    u = energies_at(model, test)
     return found | {
         "steps": run.steps,
         "rollbacks": run.rollbacks,
         "gap": float(history["fake"][-1] - history["real"][-1]),
-        **{f"AUROC {name}": auroc(u, energies_at(run.model(), x)) for name, x in foreign.items()},
+        **{f"AUROC {name}": auroc(u, energies_at(model, x)) for name, x in foreign.items()},
         "seconds": seconds,
     }
 

@@ -35,7 +35,7 @@ import supple  # noqa: F401  # before Keras: it chooses the backend
 
 from supple.energy import auroc, frechet_distance  # isort: skip
 from supple.energy.features import train_features  # isort: skip
-from supple.energy.jem import class_probabilities  # isort: skip
+from supple.energy.jem import class_probabilities, energy_of  # isort: skip
 from supple.energy.networks import convolutional, residual  # isort: skip
 from supple.energy.pictures_images import save_film, save_sheet  # isort: skip
 from supple.energy.recipes import CIFAR10, MNIST  # isort: skip
@@ -77,6 +77,7 @@ def foreign(model: Any, test: np.ndarray, path: str) -> dict[str, float]:
     others = {"uniform noise": noise(1000, test.shape[1:], 5), "inverted images": 1 - test[:1000]}
     if test.shape[1:] == (28, 28, 1):
         others = {"Fashion-MNIST": mnist.scaled(mnist.fashion())} | others
+    model = energy_of(model)  # U(x), of no class
     u = energies_at(model, test)
     found = {name: energies_at(model, x) for name, x in others.items()}
     draw_energies({"test images": u} | found, f"{path}_ood.svg")

@@ -13,7 +13,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from supple.ordered.equations import MASTER_INPUTS, Slopes, slopes, step, step_back, triangle
+from supple.ordered.equations import MASTER_INPUTS, Slopes, slopes, step, step_back
+from supple.ordered.native import addmm, cast, triangle, where
 
 
 def forward(form: tuple[str, bool], zx: Any, u: Any, h0: Any, c0: Any, *mask: Any) -> tuple[Any, Any]:
@@ -22,7 +23,7 @@ def forward(form: tuple[str, bool], zx: Any, u: Any, h0: Any, c0: Any, *mask: An
 
     def body(state: Any, x: Any) -> tuple[Any, Any]:
         h, c = state
-        z = x[0] + h @ u
+        z = addmm(x[0], h, u)
         h, c, d = step(z, h, c, *x[1:], master_input=master_input, hard=hard)
         return (h, c), (z, h, c, d)
 
@@ -33,29 +34,36 @@ def forward(form: tuple[str, bool], zx: Any, u: Any, h0: Any, c0: Any, *mask: An
 def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...]:
     """The gradients of the arguments of `forward` from those of its value.
 
-    All that does not depend on gradients is computed for all steps at once; the rest from the last step on.
+    What does not depend on gradients, the slopes, is computed for all steps at once where a compiler makes
+    one pass over memory of it; elsewhere step by step, so that it stays in the cache.
     """
     z, h, c, u, h0, c0, *mask = kept
     by_h, by_c_last, by_d = gradient
     h_before, c_before = (ops.concatenate([x0[None], x[:-1]]) for x0, x in ((h0, h), (c0, c)))
-    places = [flat(part) for part in mask] or [None]
-    s = slopes(flat(z), flat(c_before), flat(c), places[0], *form)
-    s = Slopes(*(ops.reshape(part, (*ops.shape(z)[:2], part.shape[-1])) for part in s))
+
+    def slopes_of(z: Any, c_before: Any, c: Any, *mask: Any) -> Slopes:
+        return slopes(z, c_before, c, mask[0] if mask else None, *form)
+
+    steps = [z, c_before, c]
+    if AT_ONCE:
+        s = slopes_of(*map(flat, (*steps, *mask)))
+        steps = [ops.reshape(part, (*ops.shape(z)[:2], part.shape[-1])) for part in s]
     u_t = ops.transpose(u)  # before the loop: in it, each of T products would be of the turned matrix
-    until, size = triangle(s.p_f.shape[-1], s.p_f), len(s)
+    until, size = triangle((u.shape[1] - 4 * u.shape[0]) // 2, c), len(steps)
 
     def body(state: Any, x: Any) -> tuple[Any, Any]:
         dh, dc = state
         by_h, by_d, *rest = x
-        s, mask = Slopes(*rest[:size]), rest[size:]
+        steps, mask = rest[:size], rest[size:]
+        s = Slopes(*steps) if AT_ONCE else slopes_of(*steps, *mask)
         dh = dh + by_h
         dz, dc = step_back(dh, dc, by_d, s, until, form[0])
-        dz = ops.cast(dz, u.dtype)
-        before = ops.cast(dz @ u_t, dh.dtype)
-        return (before + ops.where(mask[0], 0.0, dh) if mask else before, dc), (dz,)
+        dz = cast(dz, u.dtype)
+        before = cast(dz @ u_t, dh.dtype)
+        return (before + where(mask[0], 0.0, dh) if mask else before, dc), (dz,)
 
     by_h, by_d = ops.cast(by_h, c.dtype), ops.where(mask[0][..., 0], by_d, 0.0) if mask else by_d
-    (dh0, dc0), (dz,) = scan(body, (ops.zeros_like(c0), by_c_last), (by_h, by_d, *s, *mask), reverse=True)
+    (dh0, dc0), (dz,) = scan(body, (ops.zeros_like(c0), by_c_last), (by_h, by_d, *steps, *mask), reverse=True)
     du = ops.transpose(flat(h_before)) @ flat(dz)  # Σ_t h₋ᵀ dz, which autodiff would make T products of
     return dz, du, ops.cast(dh0, h0.dtype), dc0, *(None for _ in mask)
 
@@ -76,6 +84,8 @@ def recurrence(
 
 
 # What each backend has a way of its own for: gradients that one writes, and loops.
+
+AT_ONCE = keras.backend.backend() != "torch"
 
 ONCE = "the recurrence of ON-LSTM has a second derivative on JAX only: use JAX, or do without create_graph"
 
