@@ -28,7 +28,8 @@ def forward(form: tuple[str, bool], zx: Any, u: Any, h0: Any, c0: Any, *mask: An
         return (h, c), (z, h, c, d)
 
     (_, c_last), (z, h, c, d) = scan(body, (h0, c0), (zx, *mask))
-    return (h, c_last, d), (z, h, c, u, h0, c0, *mask)
+    h, d = stacked(h), stacked(d)
+    return (h, c_last, d), (z, c, h, u, h0, c0, *mask)
 
 
 def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...]:
@@ -37,9 +38,9 @@ def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...
     What does not depend on gradients, the slopes, is computed for all steps at once where a compiler makes
     one pass over memory of it; elsewhere step by step, so that it stays in the cache.
     """
-    z, h, c, u, h0, c0, *mask = kept
+    z, c, h, u, h0, c0, *mask = kept
     by_h, by_c_last, by_d = gradient
-    h_before, c_before = (ops.concatenate([x0[None], x[:-1]]) for x0, x in ((h0, h), (c0, c)))
+    c_before = after(c0, c)
 
     def slopes_of(z: Any, c_before: Any, c: Any, *mask: Any) -> Slopes:
         return slopes(z, c_before, c, mask[0] if mask else None, *form)
@@ -47,9 +48,9 @@ def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...
     steps = [z, c_before, c]
     if AT_ONCE:
         s = slopes_of(*map(flat, (*steps, *mask)))
-        steps = [ops.reshape(part, (*ops.shape(z)[:2], part.shape[-1])) for part in s]
+        steps = [ops.reshape(part, (*ops.shape(h)[:2], part.shape[-1])) for part in s]
     u_t = ops.transpose(u)  # before the loop: in it, each of T products would be of the turned matrix
-    until, size = triangle((u.shape[1] - 4 * u.shape[0]) // 2, c), len(steps)
+    until, size = triangle((u.shape[1] - 4 * u.shape[0]) // 2, c0), len(steps)
 
     def body(state: Any, x: Any) -> tuple[Any, Any]:
         dh, dc = state
@@ -62,8 +63,9 @@ def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...
         before = cast(dz @ u_t, dh.dtype)
         return (before + where(mask[0], 0.0, dh) if mask else before, dc), (dz,)
 
-    by_h, by_d = ops.cast(by_h, c.dtype), ops.where(mask[0][..., 0], by_d, 0.0) if mask else by_d
+    by_h, by_d = ops.cast(by_h, c0.dtype), ops.where(mask[0][..., 0], by_d, 0.0) if mask else by_d
     (dh0, dc0), (dz,) = scan(body, (ops.zeros_like(c0), by_c_last), (by_h, by_d, *steps, *mask), reverse=True)
+    dz, h_before = stacked(dz), ops.concatenate([h0[None], h[:-1]])
     du = ops.transpose(flat(h_before)) @ flat(dz)  # Σ_t h₋ᵀ dz, which autodiff would make T products of
     return dz, du, ops.cast(dh0, h0.dtype), dc0, *(None for _ in mask)
 
@@ -86,6 +88,16 @@ def recurrence(
 # What each backend has a way of its own for: gradients that one writes, and loops.
 
 AT_ONCE = keras.backend.backend() != "torch"
+
+if AT_ONCE:  # what scan gives and takes is one tensor for all steps
+
+    def stacked(steps: Any) -> Any:
+        return steps
+
+    def after(first: Any, steps: Any) -> Any:
+        """What was there before each step."""
+        return ops.concatenate([first[None], steps[:-1]])
+
 
 ONCE = "the recurrence of ON-LSTM has a second derivative on JAX only: use JAX, or do without create_graph"
 
@@ -126,26 +138,36 @@ else:
     import torch
 
     def scan(f: Callable[..., Any], init: Any, xs: Any, reverse: bool = False) -> tuple[Any, Any]:
-        """As `jax.lax.scan` of tuples; `ops.scan` looks through trees at every step."""
-        steps, ys = list(zip(*(x.unbind() for x in xs), strict=True)), []
+        """As `jax.lax.scan` of tuples, but what it gives, and may take, are tuples of steps.
+
+        `ops.scan` looks through trees at every step, and large tensors are slow to make.
+        """
+        parts = (x if isinstance(x, tuple) else x.unbind() for x in xs)
+        steps, ys = list(zip(*parts, strict=True)), []
         for x in reversed(steps) if reverse else steps:
             init, y = f(init, x)
             ys.append(y)
-        return init, tuple(torch.stack(parts[::-1] if reverse else parts) for parts in zip(*ys, strict=True))
+        return init, tuple(zip(*(reversed(ys) if reverse else ys), strict=True))
+
+    def stacked(steps: Any) -> Any:
+        return torch.stack(steps)
+
+    def after(first: Any, steps: Any) -> Any:
+        return first, *steps[:-1]
 
     def differentiable(forward: Callable[..., Any], backward: Callable[..., Any]) -> Callable[..., Any]:
         class Recurrence(torch.autograd.Function):
             @staticmethod
             def forward(ctx: Any, *x: Any) -> Any:
-                y, kept = forward(*x)
+                y, (ctx.z, ctx.c, *kept) = forward(*x)
                 ctx.save_for_backward(*kept)
-                return y
+                return y[0], y[1].clone(), y[2]  # an output that is in ctx.c would keep itself alive
 
             @staticmethod
             def backward(ctx: Any, *dy: Any) -> Any:
                 if torch.is_grad_enabled():  # `once_differentiable` says nothing where dy is constant
                     raise RuntimeError(ONCE)
-                return backward(ctx.saved_tensors, dy)
+                return backward((ctx.z, ctx.c, *ctx.saved_tensors), dy)
 
         return Recurrence.apply
 
