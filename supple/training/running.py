@@ -19,8 +19,12 @@ class Running(NamedTuple):
 
 
 def begin(like: Any) -> Running:
-    """The average of nothing yet, for a pytree of arrays."""
-    return Running(jax.tree.map(jnp.zeros_like, like), jnp.zeros(()))
+    """The average of nothing yet, for a pytree of arrays; its mean is in float32 at least."""
+
+    def zeros(x: Any) -> Any:
+        return jnp.zeros(jnp.shape(x), jnp.promote_types(jnp.result_type(x), jnp.float32))
+
+    return Running(jax.tree.map(zeros, like), jnp.zeros(()))
 
 
 def update(running: Running, x: Any, decay: Any) -> Running:

@@ -52,6 +52,10 @@ def test_it_is_that_of_a_keras_model() -> None:
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-def test_half_precision_stays() -> None:
-    half = jnp.ones(3, jnp.bfloat16)
-    assert update(begin(half), half, 0.9).mean.dtype == "bfloat16"
+def test_weights_of_half_precision_are_averaged_in_single() -> None:
+    """In bfloat16 an average of long memory would stand still: near 1 its numbers are 1/128 apart."""
+    running = begin(jnp.ones(3, jnp.bfloat16))
+    for n in range(400):
+        running = update(running, jnp.full(3, n % 2, jnp.bfloat16), 1.0)
+    assert running.mean.dtype == "float32"
+    np.testing.assert_allclose(running.mean, 0.5, rtol=1e-5)
