@@ -12,21 +12,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from supple.ordered.native import (
-    cast,
-    joined,
-    reshaped,
-    sigmoid,
-    softmax,
-    split,
-    tanh,
-    total,
-    transposed,
-    triangle,
-    where,
-    wide,
-)
+import numpy as np
+from keras import ops
+
 from supple.sampling.relaxed import straight_through
+from supple.smooth.functions import tanh
+from supple.smooth.numbers import widened
 
 MASTER_INPUTS = "symmetric", "paper"
 
@@ -47,22 +38,31 @@ class Gates(NamedTuple):
 def gates(z: Any, size: int, master_input: str, hard: bool) -> Gates:
     """The gates of z (N, 4D + 2n), where D is `size`."""
     n = (z.shape[-1] - 4 * size) // 2
-    z_i, z_f, o, c_hat, i, f = split(z, [n, n, size, size, size, size])
+    z_i, z_f, o, c_hat, i, f = ops.split(z, np.cumsum([n, n, size, size, size]), -1)
     p_i, p_f = softmax(z_i), softmax(z_f)
-    until = triangle(n, z)
+    until = triangle(n, z.dtype)
     # Products: JAX makes of `cumsum` log n passes, slower on a CPU.
-    i_master = 1 - p_i @ until if master_input == "paper" else p_i @ transposed(until)
+    i_master = 1 - p_i @ until if master_input == "paper" else p_i @ ops.transpose(until)
     f_master = p_f @ until
     if hard:
         i_master, f_master = rounded(i_master), rounded(f_master)
-    o, c_hat, i, f = (reshaped(part, (-1, n, size // n)) for part in (o, c_hat, i, f))
-    o, c_hat, i, f = sigmoid(o), tanh(c_hat), sigmoid(i), sigmoid(f)
+    o, c_hat, i, f = (ops.reshape(part, (-1, n, size // n)) for part in (o, c_hat, i, f))
+    o, c_hat, i, f = ops.sigmoid(o), tanh(c_hat), ops.sigmoid(i), ops.sigmoid(f)
     return Gates(o, c_hat, i, f, i_master[..., None], f_master[..., None], p_i, p_f)
+
+
+def softmax(z: Any) -> Any:
+    return ops.exp(ops.log_softmax(z, -1))  # `ops.softmax` warns of one level
+
+
+def triangle(n: int, dtype: Any) -> Any:
+    """1 where the row is at most the column: x @ triangle are the sums of x up to each place."""
+    return ops.convert_to_tensor(np.triu(np.ones((n, n))), dtype)
 
 
 def rounded(gate: Any) -> Any:
     """0 or 1, whichever is nearer, with the gradient of `gate`."""
-    return straight_through(cast(gate > 0.5, gate.dtype), gate)
+    return straight_through(ops.cast(gate > 0.5, gate.dtype), gate)
 
 
 def step(
@@ -73,16 +73,16 @@ def step(
     h is in the dtype of z, the rest in float32 at least. Where `mask` (B, 1) is False, h and c stay, d is 0.
     """
     size = c.shape[-1]
-    g = gates(wide(z), size, master_input, hard)
+    g = gates(widened(z, "z")[0], size, master_input, hard)
     n = g.p_f.shape[-1]
     kept, written = shares(g)
-    c_now = g.f_master * kept * reshaped(c, (-1, n, size // n)) + g.i_master * written * g.c_hat
-    h_now, c_now = (reshaped(x, (-1, size)) for x in (g.o * tanh(c_now), c_now))
-    d = 1 - total(g.f_master[..., 0]) / n  # Keras takes means of float64 in float32
-    h_now = cast(h_now, z.dtype)
+    c_now = g.f_master * kept * ops.reshape(c, (-1, n, size // n)) + g.i_master * written * g.c_hat
+    h_now, c_now = (ops.reshape(x, (-1, size)) for x in (g.o * tanh(c_now), c_now))
+    d = 1 - ops.sum(g.f_master[..., 0], -1) / n  # Keras takes means of float64 in float32
+    h_now = ops.cast(h_now, z.dtype)
     if mask is None:
         return h_now, c_now, d
-    return where(mask, h_now, h), where(mask, c_now, c), where(mask[:, 0], d, 0.0)
+    return ops.where(mask, h_now, h), ops.where(mask, c_now, c), ops.where(mask[:, 0], d, 0.0)
 
 
 def shares(g: Gates) -> tuple[Any, Any]:
@@ -108,8 +108,8 @@ class Slopes(NamedTuple):
 def slopes(z: Any, c_before: Any, c: Any, mask: Any, master_input: str, hard: bool) -> Slopes:
     """Of N steps, from z (N, 4D + 2n) and c before and after; where `mask` (N, 1) is False, c stays."""
     size = c.shape[-1]
-    g = gates(wide(z), size, master_input, hard)
-    c_before, t = (reshaped(x, (-1, *g.o.shape[1:])) for x in (c_before, tanh(c)))
+    g = gates(widened(z, "z")[0], size, master_input, hard)
+    c_before, t = (ops.reshape(x, (-1, *g.o.shape[1:])) for x in (c_before, tanh(c)))
     kept, written = shares(g)
     lost, new = g.f_master * (1 - g.f), g.i_master * (1 - g.i)
     by_c = (
@@ -120,10 +120,10 @@ def slopes(z: Any, c_before: Any, c: Any, mask: Any, master_input: str, hard: bo
         c_before * kept - g.c_hat * new,
         g.f_master * kept,
     )
-    found = (reshaped(x, (-1, size)) for x in (t * g.o * (1 - g.o), g.o * (1 - t**2), *by_c))
+    found = (ops.reshape(x, (-1, size)) for x in (t * g.o * (1 - g.o), g.o * (1 - t**2), *by_c))
     *others, before = found
     if mask is not None:
-        others, before = [where(mask, x, 0.0) for x in others], where(mask, before, 1.0)
+        others, before = [ops.where(mask, x, 0.0) for x in others], ops.where(mask, before, 1.0)
     return Slopes._make([*others, before, g.p_i, g.p_f])
 
 
@@ -132,14 +132,14 @@ def step_back(dh: Any, dc: Any, dd: Any, s: Slopes, until: Any, master_input: st
     n = until.shape[0]
     dc = dc + dh * s.c
     by_i, by_f = (dc * part for part in (s.i_master, s.f_master))
-    by_i, by_f = (total(reshaped(x, (-1, n, x.shape[-1] // n))) for x in (by_i, by_f))
+    by_i, by_f = (ops.sum(ops.reshape(x, (-1, n, x.shape[-1] // n)), -1) for x in (by_i, by_f))
     by_f = by_f - dd[:, None] / n
-    by_p_i = -by_i @ transposed(until) if master_input == "paper" else by_i @ until
-    by_p_f = by_f @ transposed(until)
+    by_p_i = -by_i @ ops.transpose(until) if master_input == "paper" else by_i @ until
+    by_p_f = by_f @ ops.transpose(until)
     masters = by_logits(s.p_i, by_p_i), by_logits(s.p_f, by_p_f)
-    return joined([*masters, dh * s.o, dc * s.c_hat, dc * s.i, dc * s.f]), dc * s.before
+    return ops.concatenate([*masters, dh * s.o, dc * s.c_hat, dc * s.i, dc * s.f], -1), dc * s.before
 
 
 def by_logits(p: Any, by_p: Any) -> Any:
     """The gradient by the logits of a softmax p from that by p."""
-    return p * (by_p - total(p * by_p, keepdims=True))
+    return p * (by_p - ops.sum(p * by_p, -1, keepdims=True))

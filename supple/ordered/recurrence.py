@@ -13,8 +13,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from supple.ordered.equations import MASTER_INPUTS, Slopes, slopes, step, step_back
-from supple.ordered.native import addmm, cast, triangle, where
+from supple.ordered.equations import MASTER_INPUTS, Slopes, slopes, step, step_back, triangle
 
 
 def forward(form: tuple[str, bool], zx: Any, u: Any, h0: Any, c0: Any, *mask: Any) -> tuple[Any, Any]:
@@ -23,49 +22,39 @@ def forward(form: tuple[str, bool], zx: Any, u: Any, h0: Any, c0: Any, *mask: An
 
     def body(state: Any, x: Any) -> tuple[Any, Any]:
         h, c = state
-        z = addmm(x[0], h, u)
+        z = x[0] + h @ u
         h, c, d = step(z, h, c, *x[1:], master_input=master_input, hard=hard)
         return (h, c), (z, h, c, d)
 
     (_, c_last), (z, h, c, d) = scan(body, (h0, c0), (zx, *mask))
-    h, d = stacked(h), stacked(d)
     return (h, c_last, d), (z, c, h, u, h0, c0, *mask)
 
 
 def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...]:
     """The gradients of the arguments of `forward` from those of its value.
 
-    What does not depend on gradients, the slopes, is computed for all steps at once where a compiler makes
-    one pass over memory of it; elsewhere step by step, so that it stays in the cache.
+    What does not depend on gradients, the slopes, is computed for all steps at once.
     """
     z, c, h, u, h0, c0, *mask = kept
     by_h, by_c_last, by_d = gradient
-    c_before = after(c0, c)
-
-    def slopes_of(z: Any, c_before: Any, c: Any, *mask: Any) -> Slopes:
-        return slopes(z, c_before, c, mask[0] if mask else None, *form)
-
-    steps = [z, c_before, c]
-    if AT_ONCE:
-        s = slopes_of(*map(flat, (*steps, *mask)))
-        steps = [ops.reshape(part, (*ops.shape(h)[:2], part.shape[-1])) for part in s]
+    c_before, h_before = (ops.concatenate([first[None], all[:-1]]) for first, all in ((c0, c), (h0, h)))
+    places = [flat(part) for part in mask] or [None]
+    found = slopes(flat(z), flat(c_before), flat(c), places[0], *form)
+    s = Slopes(*(ops.reshape(part, (*ops.shape(h)[:2], part.shape[-1])) for part in found))
     u_t = ops.transpose(u)  # before the loop: in it, each of T products would be of the turned matrix
-    until, size = triangle((u.shape[1] - 4 * u.shape[0]) // 2, c0), len(steps)
+    until = triangle(s.p_i.shape[-1], c0.dtype)
 
     def body(state: Any, x: Any) -> tuple[Any, Any]:
         dh, dc = state
-        by_h, by_d, *rest = x
-        steps, mask = rest[:size], rest[size:]
-        s = Slopes(*steps) if AT_ONCE else slopes_of(*steps, *mask)
+        by_h, by_d, s, *mask = x
         dh = dh + by_h
         dz, dc = step_back(dh, dc, by_d, s, until, form[0])
-        dz = cast(dz, u.dtype)
-        before = cast(dz @ u_t, dh.dtype)
-        return (before + where(mask[0], 0.0, dh) if mask else before, dc), (dz,)
+        dz = ops.cast(dz, u.dtype)
+        before = ops.cast(dz @ u_t, dh.dtype)
+        return (before + ops.where(mask[0], 0.0, dh) if mask else before, dc), dz
 
     by_h, by_d = ops.cast(by_h, c0.dtype), ops.where(mask[0][..., 0], by_d, 0.0) if mask else by_d
-    (dh0, dc0), (dz,) = scan(body, (ops.zeros_like(c0), by_c_last), (by_h, by_d, *steps, *mask), reverse=True)
-    dz, h_before = stacked(dz), ops.concatenate([h0[None], h[:-1]])
+    (dh0, dc0), dz = scan(body, (ops.zeros_like(c0), by_c_last), (by_h, by_d, s, *mask), reverse=True)
     du = ops.transpose(flat(h_before)) @ flat(dz)  # Σ_t h₋ᵀ dz, which autodiff would make T products of
     return dz, du, ops.cast(dh0, h0.dtype), dc0, *(None for _ in mask)
 
@@ -86,18 +75,6 @@ def recurrence(
 
 
 # What each backend has a way of its own for: gradients that one writes, and loops.
-
-AT_ONCE = keras.backend.backend() != "torch"
-
-if AT_ONCE:  # what scan gives and takes is one tensor for all steps
-
-    def stacked(steps: Any) -> Any:
-        return steps
-
-    def after(first: Any, steps: Any) -> Any:
-        """What was there before each step."""
-        return ops.concatenate([first[None], steps[:-1]])
-
 
 ONCE = "the recurrence of ON-LSTM has a second derivative on JAX only: use JAX, or do without create_graph"
 
@@ -137,43 +114,30 @@ elif keras.backend.backend() == "tensorflow":
 else:
     import torch
 
-    def scan(f: Callable[..., Any], init: Any, xs: Any, reverse: bool = False) -> tuple[Any, Any]:
-        """As `jax.lax.scan` of tuples, but what it gives, and may take, are tuples of steps.
-
-        `ops.scan` looks through trees at every step, and large tensors are slow to make.
-        """
-        parts = (x if isinstance(x, tuple) else x.unbind() for x in xs)
-        steps, ys = list(zip(*parts, strict=True)), []
-        for x in reversed(steps) if reverse else steps:
-            init, y = f(init, x)
-            ys.append(y)
-        return init, tuple(zip(*(reversed(ys) if reverse else ys), strict=True))
-
-    def stacked(steps: Any) -> Any:
-        return torch.stack(steps)
-
-    def after(first: Any, steps: Any) -> Any:
-        return first, *steps[:-1]
+    from supple.ordered import torch_recurrence
 
     def differentiable(forward: Callable[..., Any], backward: Callable[..., Any]) -> Callable[..., Any]:
         class Recurrence(torch.autograd.Function):
             @staticmethod
             def forward(ctx: Any, *x: Any) -> Any:
-                y, (ctx.z, ctx.c, *kept) = forward(*x)
+                y, (ctx.traces, *kept) = forward(*x)
                 ctx.save_for_backward(*kept)
-                return y[0], y[1].clone(), y[2]  # an output that is in ctx.c would keep itself alive
+                return y
 
             @staticmethod
             def backward(ctx: Any, *dy: Any) -> Any:
                 if torch.is_grad_enabled():  # `once_differentiable` says nothing where dy is constant
                     raise RuntimeError(ONCE)
-                return backward((ctx.z, ctx.c, *ctx.saved_tensors), dy)
+                return backward((ctx.traces, *ctx.saved_tensors), dy)
 
-        return Recurrence.apply
+        return lambda *x: Recurrence.apply(*x) if torch.is_grad_enabled() else forward(*x, keep=False)[0]
 
 
 def made(*form: Any) -> Callable[..., Any]:
-    return differentiable(partial(forward, form), partial(backward, form))
+    both = forward, backward
+    if keras.backend.backend() == "torch":
+        both = torch_recurrence.forward, torch_recurrence.backward
+    return differentiable(*(partial(f, form) for f in both))
 
 
 RECURRENCES = {form: made(*form) for form in product(MASTER_INPUTS, (False, True))}

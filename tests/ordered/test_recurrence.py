@@ -19,7 +19,7 @@ from tests.numerics import BACKEND, compiled, double, numpy
 
 pytestmark = pytest.mark.backend
 
-T, B, N, CHUNK = 3, 2, 3, 2
+T, B, N, CHUNK = 3, 2, 3, 3
 D = N * CHUNK
 WIDTH = 4 * D + 2 * N
 FORMS = [("symmetric", False), ("paper", False), ("symmetric", True)]
@@ -196,3 +196,21 @@ def test_levels_say_how_much_is_forgotten() -> None:
     h = np.zeros((N, D))
     _, _, d = step(*(ops.convert_to_tensor(part, "float32") for part in (z, h, h)))
     np.testing.assert_allclose(numpy(d), np.arange(N) / N, atol=1e-6)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="elsewhere a compiler sees what is of no use")
+def test_steps_leave_nothing_where_no_gradient_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from supple.ordered import torch_recurrence
+
+    traces, trace = [], torch_recurrence.Trace
+    monkeypatch.setattr(torch_recurrence, "Trace", lambda *parts: traces.append(parts) or trace(*parts))
+    x = [torch.tensor(part, requires_grad=True) for part in draw()]
+    want = recurrence(*x)
+    assert len(traces) == T
+    with torch.no_grad():
+        found = recurrence(*x)
+    assert len(traces) == T
+    for got, expected in zip(found, want, strict=True):
+        np.testing.assert_array_equal(got, expected.detach())
