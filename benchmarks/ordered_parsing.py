@@ -30,9 +30,9 @@ from rich.console import Console
 from rich.table import Table
 
 from supple.ordered.corpus import UNKNOWN
-from supple.ordered.decoders import DECODERS, decode
+from supple.ordered.decoders import decode
 from supple.ordered.files import read_json, write_json
-from supple.ordered.language_model import LanguageModel, of_layer
+from supple.ordered.language_model import LanguageModel
 from supple.ordered.lm_training import fit
 from supple.ordered.parsing import read_as, saturation, trees_of, untrained
 from supple.ordered.scoring import score_parsers
@@ -72,7 +72,7 @@ class Corpus(NamedTuple):
 
 def main(
     *,
-    penn_epochs: int = 6,
+    penn_epochs: int = 4,
     sinica_epochs: int = 3,
     seeds: int = 3,
     lstm_seeds: int | None = None,
@@ -85,7 +85,7 @@ def main(
     Args:
         penn_epochs: Training of each model of English, of 0.8 M words an epoch.
         sinica_epochs: The same of Chinese, of 2.4 M words an epoch.
-        seeds: Models of each kind; an epoch takes a core 5 minutes, of Chinese 20. 0 for what ships alone.
+        seeds: Models of each kind; an epoch takes a core 8 minutes, of Chinese 20. 0 for what ships alone.
         lstm_seeds: Models of LSTM, if not as many.
         only: penn or sinica; both without it. What the JSON file has of the other stays.
         work: Folder for texts, models and checkpoints.
@@ -148,41 +148,35 @@ def effort(folder: Path) -> Figures:
 def figures(model: LanguageModel, corpus: Corpus) -> Figures:
     """Perplexities, F1 of the model and of its like untrained, and how saturated its levels are."""
     words = [read_as(row, model.vocabulary) for row in corpus.words]
-    before, levels = (each.all_levels(words) for each in (untrained(model), model))
+    before, levels = (each.all_levels(words) for each in (untrained(model), model))  # of layer 0 the renewal
     return {
         "parameters": model.network.count_params(),
         "valid": model.evaluate(corpus.folder / "valid.txt").perplexity,
         "unknown": mean(word == UNKNOWN for row in words for word in row),
-        "layer": model.layer,
-        "untrained": f1s(corpus, all_trees(before, model.layer)),
-        "trained": f1s(corpus, all_trees(levels, model.layer)),
+        "untrained": f1s(corpus, all_trees(before)),
+        "trained": f1s(corpus, all_trees(levels)),
         "saturation": {
-            f"layer {layer}": saturation([rows[layer - 1] for rows in levels])._asdict()
-            for layer in range(1, model.recipe.layers + 1)
+            f"layer {layer}" if layer else "renewal": saturation([rows[layer] for rows in levels])._asdict()
+            for layer in range(model.recipe.layers + 1)
         },
     }
 
 
-def all_trees(levels: list[np.ndarray], chosen: int) -> dict[str, list[Tree]]:
-    """Those of every layer, either way up; of the one that was chosen without a tree; of their mean.
+def all_trees(levels: list[np.ndarray]) -> dict[str, list[Tree]]:
+    """Those of the renewal, those of every layer, either way up, and of the mean of layers.
 
     And of levels of the middle layer rounded, so that near ones are ties: if the order of saturated levels
     says something, these are worse.
     """
     upside_down = {
-        f"layer {-layer}, unbiased": [decode(of_layer(rows, -layer)) for rows in levels]
-        for layer in range(1, len(levels[0]) + 1)
-    }
-    own = {
-        f"chosen layer, {decoder}": [decode(of_layer(rows, chosen), decoder) for rows in levels]
-        for decoder in DECODERS
+        f"layer -{layer}, unbiased": [decode(-rows[layer]) for rows in levels]
+        for layer in range(1, len(levels[0]))
     }
     return {
         **trees_of(levels),
         **upside_down,
-        **own,
-        "layer 2, rounded to .001, unbiased": [decode(rows[1].round(3)) for rows in levels],
-        "mean of layers, unbiased": [decode(rows.mean(0)) for rows in levels],
+        "layer 2, rounded to .001, unbiased": [decode(rows[2].round(3)) for rows in levels],
+        "mean of layers, unbiased": [decode(rows[1:].mean(0)) for rows in levels],
     }
 
 
@@ -202,15 +196,12 @@ def show(name: str, found: Figures) -> None:
     models = {layer: found[layer] for layer in ("shipped", *LAYERS) if layer in found}
     console = Console(width=100, highlight=False)
     title = f"{name}: {found['epochs']} epochs each"
-    table = titled(
-        title, "model", "seeds", "parameters", "minutes", "perplexity", "unknown words", "chosen layers"
-    )
+    table = titled(title, "model", "seeds", "parameters", "minutes", "perplexity", "unknown words")
     for layer, runs in models.items():
         minutes = spread([run["minutes"] for run in runs if "minutes" in run])
         perplexity, unknown = spread([run["valid"] for run in runs]), f"{100 * runs[0]['unknown']:.1f}%"
-        chosen = ", ".join(str(run["layer"]) for run in runs)
         parameters = f"{runs[0]['parameters']:,}"
-        table.add_row(layer, str(len(runs)), parameters, minutes, perplexity, unknown, chosen)
+        table.add_row(layer, str(len(runs)), parameters, minutes, perplexity, unknown)
     console.print(table)
     table = titled("F1", "parser", *(f"{each} ({count:,})" for each, count in found["sentences"].items()))
     for parser, f1 in found["baselines"].items():

@@ -4,8 +4,8 @@
     python examples/onlstm_trees.py [SENTENCE ...]
 
 Prints the tree of every sentence, those below or those given, and writes examples/pictures/onlstm_zh.svg and
-onlstm_en.svg: of one sentence the levels of every layer, darker as they are higher, and the tree that the
-middle layer's give. Takes about half a minute.
+onlstm_en.svg: of one sentence what every word renews, darker as it is more, the tree that comes of it, and
+the published levels of every layer. Takes about half a minute.
 """
 
 from __future__ import annotations
@@ -44,10 +44,11 @@ def main(given: list[str]) -> None:
 
 
 def draw(model: LanguageModel, sentence: str, path: Path) -> None:
-    """The tree of the middle layer above the levels of all, the highest layer first."""
-    layers = range(model.recipe.layers, 0, -1)
-    levels: dict[str, np.ndarray] = {f"layer {n}": parse(model, sentence, layer=n).levels for n in layers}
+    """The tree by the renewal, above this and the levels of all layers, the highest first."""
     found = parse(model, sentence)
+    levels: dict[str, np.ndarray] = {"renewal": found.levels}
+    for n in range(model.recipe.layers, 0, -1):
+        levels[f"layer {n}"] = parse(model, sentence, layer=n).levels
     level_picture(levels, found.words, found.tree).save(path)
     print(f"wrote {path}\n")
 

@@ -36,7 +36,7 @@ def parse(
     stdin: Annotated[bool, Parameter(name="-")] = False,
     text: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     model: str = "zh",
-    layer: int | None = None,
+    layer: int = 0,
     decoder: Literal["unbiased", "published"] = "unbiased",
     format: Literal["tree", "brackets", "json"] = "tree",
     levels: bool = False,
@@ -46,12 +46,14 @@ def parse(
 ) -> None:
     """Find the binary trees of sentences by the levels of an ON-LSTM that has only learnt to predict words.
 
+    A level is how much of its cells the model renews to read a word: high where something new begins.
+
     Args:
         paths: Files: .txt (one sentence a line) or .jsonl (one object a line, its field "text").
         stdin: Read standard input: sentences a line, or JSON lines.
         text: This sentence instead of files.
         model: Name of a language model in the package, or the folder of one.
-        layer: The layer whose levels are read, from 1; -1 is the first upside down. The model has its own.
+        layer: Take the published level of one layer, from 1, in place of what all layers renew.
         decoder: How levels become a tree; published is biased to the right, as English is.
         format: tree draws, brackets is ((the cat) sat), json is a line with words, tree and levels.
         levels: Show the level of every word in the other formats too.
@@ -82,7 +84,7 @@ def parse(
 
 
 def parses(
-    model: LanguageModel, texts: Iterable[Line], bad: BadLines, layer: int | None, decoder: Decoder
+    model: LanguageModel, texts: Iterable[Line], bad: BadLines, layer: int, decoder: Decoder
 ) -> Iterator[Parse]:
     """The tree of every text that is not blank, in order."""
     parse_all = learn("parsing", "ordered").parse_all

@@ -13,7 +13,7 @@ from supple.ordered.decoders import decode
 from supple.ordered.language_model import LanguageModel
 from supple.ordered.layer import ONLSTM, ONLSTMCell
 from supple.ordered.lm_training import fit
-from supple.ordered.parsing import Parse, choose_layer, parse, parse_all, saturation, score_model
+from supple.ordered.parsing import Parse, parse, parse_all, saturation, score_model
 from supple.ordered.pictures import Picture, level_picture, tree_picture, tree_text
 from supple.ordered.recipes import RECIPES, Recipe
 from supple.ordered.scoring import Score, score_parsers, score_table
@@ -33,7 +33,6 @@ __all__ = [
     "Tree",
     "Vocabulary",
     "brackets",
-    "choose_layer",
     "decode",
     "fit",
     "from_brackets",

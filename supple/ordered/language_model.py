@@ -44,15 +44,10 @@ class Score(NamedTuple):
 
 
 class LanguageModel:
-    """A network with its vocabulary, made by `fit` or `load`.
+    """A network with its vocabulary, made by `fit` or `load`."""
 
-    `layer` is the one whose levels trees are read from (`supple.ordered.parsing.choose_layer`), unless given
-    the middle one; where it is negative these are turned upside down.
-    """
-
-    def __init__(self, vocabulary: Vocabulary, recipe: Recipe, layer: int | None = None) -> None:
+    def __init__(self, vocabulary: Vocabulary, recipe: Recipe) -> None:
         self.vocabulary, self.recipe = vocabulary, recipe
-        self.layer = self.checked_layer((recipe.layers + 1) // 2 if layer is None else layer)
         keras.utils.set_random_seed(recipe.seed)
         self.network = Network(recipe, len(vocabulary))
 
@@ -112,31 +107,27 @@ class LanguageModel:
             drawn += tokens
         return [self.vocabulary.words[token] for token in drawn]
 
-    def levels(self, sentences: Sequence[str | Sequence[str]], layer: int | None = None) -> list[np.ndarray]:
-        """Levels (words,) of each sentence, text or a list of words; by default of the model's `layer`.
+    def levels(self, sentences: Sequence[str | Sequence[str]], layer: int = 0) -> list[np.ndarray]:
+        """Levels (words,) of each sentence, text or a list of words.
 
         Each is read as `<eos>` and its words from state zero, and the level of a word is that of the step
         that reads it: high where the word begins something new. (An `<eos>` at the end changes nothing
-        before it.) Layers count from 1, the nearest to the embedding; of -1 levels are 1 - d of layer 1, and
-        so on. InputError for an empty sentence, or one of more than 1,000 words.
+        before it.) Layer 0 is the renewal of all layers, `supple.ordered.lm_network.read_gates`; of the
+        others, from 1, the nearest to the embedding, it is the published level d. InputError for an empty
+        sentence, one of more than 1,000 words, or no such layer.
         """
-        layer = self.layer if layer is None else self.checked_layer(layer)
-        return [of_layer(levels, layer) for levels in self.all_levels(sentences)]
-
-    def checked_layer(self, layer: Any) -> int:
-        if type(layer) is not int or not 1 <= abs(layer) <= self.recipe.layers:
-            last = self.recipe.layers
-            raise InputError(f"layer = {layer!r} should be from 1 to {last}, or from -1 to -{last}")
-        return layer
+        if layer not in range(self.recipe.layers + 1):
+            expected = f"from 1 to {self.recipe.layers}, or 0 for the renewal of all"
+            raise InputError(f"layer = {layer!r} should be {expected}")
+        return [levels[layer] for levels in self.all_levels(sentences)]
 
     def all_levels(self, sentences: Sequence[str | Sequence[str]]) -> list[np.ndarray]:
-        """The same of every layer (layers, words)."""
+        """The same of layer 0 and every other (1 + layers, words)."""
         rows = [self.checked(sentence, number) for number, sentence in enumerate(sentences, 1)]
         found: list[np.ndarray] = [np.empty(0)] * len(rows)
         weights, others, state = self.weights, self.others, self.network.zero_state(ROWS)
         for places, tokens in padded(rows):
-            layers = self.levels_step(weights, others, tokens, state)
-            levels = np.stack([ops.convert_to_numpy(row) for row in layers], 1)  # (ROWS, layers, time)
+            levels = ops.convert_to_numpy(self.levels_step(weights, others, tokens, state))
             for place, row in zip(places, levels, strict=False):
                 found[place] = row[:, 1 : len(rows[place])]
         return found
@@ -166,20 +157,15 @@ class LanguageModel:
 
     @cached_property
     def levels_step(self) -> Any:
-        """Of (weights, others, tokens, state) the levels of every layer."""
-        pure = stateless(self.network, lambda tokens, state: self.network(tokens, state).levels)
+        """`Network.levels` of (weights, others, tokens, state)."""
+        pure = stateless(self.network, self.network.levels)
         return compiled(lambda *args: pure(*args)[0])
 
     def save(self, folder: FilePath, weights: list[Any] | None = None) -> None:
         """Write the model to a folder, its weights, or those given, in half precision."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        config = {
-            "format": FORMAT,
-            "kind": "language model",
-            "layer": self.layer,
-            "recipe": asdict(self.recipe),
-        }
+        config = {"format": FORMAT, "kind": "language model", "recipe": asdict(self.recipe)}
         write_json(folder / "config.json", config, indent=1)
         write_json(folder / "vocabulary.json", self.vocabulary.words)
         values = self.weights if weights is None else weights
@@ -207,10 +193,7 @@ class LanguageModel:
             vocabulary = Vocabulary(words, recipe.tokens)
         except InputError as error:
             raise InputError(f"{error}; {MEND}", path=folder / "vocabulary.json") from None
-        try:
-            model = cls(vocabulary, recipe, config.get("layer"))
-        except InputError as error:
-            raise InputError(str(error), path=folder / "config.json") from None
+        model = cls(vocabulary, recipe)
         model.read_weights(folder / "weights.npz")
         return model
 
@@ -239,11 +222,6 @@ class LanguageModel:
             raise InputError(f"{problem} by config.json and vocabulary.json; {MEND}", path=path)
         for name, variable in expected.items():
             variable.assign(arrays[name])
-
-
-def of_layer(levels: np.ndarray, layer: int) -> np.ndarray:
-    """Of the levels (layers, words) of a sentence those of one layer, upside down where it is negative."""
-    return levels[layer - 1] if layer > 0 else 1 - levels[-layer - 1]
 
 
 def padded(rows: list[np.ndarray]) -> Iterator[tuple[list[int], np.ndarray]]:

@@ -12,14 +12,13 @@ import keras
 import numpy as np
 from keras import ops
 
+from supple.ordered.equations import gates, shares
+from supple.ordered.layer import ONLSTM
 from supple.ordered.recipes import Recipe
 
 
 class LSTM(keras.layers.LSTM):
-    """Keras's LSTM with weight drop; gives its outputs, levels (B, T), h and c, as `ONLSTM` does.
-
-    The level of a step is 1 - the mean of its forget gate: how much it erases.
-    """
+    """Keras's LSTM with weight drop; gives its outputs, h and c."""
 
     def __init__(self, units: int, weight_drop: float, seed: int | None = None, **options: Any) -> None:
         super().__init__(units, return_sequences=True, return_state=True, **options)
@@ -30,25 +29,18 @@ class LSTM(keras.layers.LSTM):
         dropped = self.weight_drop(recurrent.value, training=training)
         values = [(kernel, kernel.value), (recurrent, dropped), (bias, bias.value)]
         with keras.StatelessScope(state_mapping=values):
-            y, h, c = super().call(sequences, initial_state, mask, training=training)
-        before = ops.concatenate([initial_state[0][:, None], y[:, :-1]], 1)
-        forget = slice(self.units, 2 * self.units)
-        f = ops.sigmoid(sequences @ kernel[:, forget] + before @ dropped[:, forget] + bias[forget])
-        return y, 1 - ops.mean(f, -1), h, c
+            return super().call(sequences, initial_state, mask, training=training)
 
 
 def recurrent(recipe: Recipe, units: int, seed: int, name: str) -> keras.Layer:
-    """A recurrent layer that gives outputs (B, T, units), levels (B, T), h and c."""
+    """A recurrent layer that gives outputs (B, T, units), h and c."""
     if recipe.layer == "lstm":
         return LSTM(units, recipe.weight_drop, seed, name=name)
-    from supple.ordered.layer import ONLSTM
-
     return ONLSTM(
         units,
         recipe.chunk_size,
         recipe.master_input,
         return_sequences=True,
-        return_levels=True,
         return_state=True,
         recurrent_dropout=recipe.weight_drop,
         seed=seed,
@@ -61,7 +53,6 @@ class Reading(NamedTuple):
 
     raw: Any  # the last layer's outputs (B, T, E)
     dropped: Any  # these after their dropout
-    levels: list[Any]  # of each layer, (B, T)
     state: list[Any]  # h and c of each layer, (B, units), in turn
 
 
@@ -101,13 +92,23 @@ class Network(keras.Model):
         words = self.word_dropout(ops.ones((self.embedding.shape[0], 1)), training=training)
         x = ops.take(self.embedding, tokens, 0) * ops.take(words, tokens, 0)
         x = self.dropouts[0](x, training=training)
-        levels, after = [], []
+        after = []
         for number, (layer, dropout) in enumerate(zip(self.recurrent, self.dropouts[1:], strict=True)):
-            y, d, h, c = layer(x, initial_state=state[2 * number : 2 * number + 2], training=training)
+            y, h, c = layer(x, initial_state=state[2 * number : 2 * number + 2], training=training)
             x = dropout(y, training=training)
-            levels.append(d)
             after += [h, c]
-        return Reading(y, x, levels, after)
+        return Reading(y, x, after)
+
+    def levels(self, tokens: Any, state: list[Any]) -> Any:
+        """Levels (B, 1 + layers, T) of tokens (B, T): the mean renewal of all layers, then d of each."""
+        x, found = ops.take(self.embedding, tokens, 0), []
+        for number, layer in enumerate(self.recurrent):
+            y, *_ = layer(x, initial_state=state[2 * number : 2 * number + 2])
+            before = ops.concatenate([state[2 * number][:, None], y[:, :-1]], 1)
+            found.append(read_gates(layer, x, before))
+            x = y
+        erased, renewed = zip(*found, strict=True)
+        return ops.stack([sum(renewed) / len(renewed), *erased], 1)
 
     def logits(self, hidden: Any) -> Any:
         """Logits (N, V) of the words after hidden states (N, E)."""
@@ -122,6 +123,25 @@ class Network(keras.Model):
         h, y = ops.reshape(hidden, (-1, hidden.shape[-1])), ops.reshape(targets, (-1,))
         chosen = ops.sum(h * ops.take(self.embedding, y, 0), -1) + ops.take(self.bias, y, 0)
         return ops.reshape(ops.logsumexp(self.logits(h), -1) - chosen, ops.shape(targets))
+
+
+def read_gates(layer: keras.Layer, x: Any, h_before: Any) -> tuple[Any, Any]:
+    """d and the renewal (B, T) of the steps of a layer, from what it reads and from h before each.
+
+    A step is c = a c₋ + b ĉ. d, the level of Shen et al. (2019), is 1 - mean(f̃) of ON-LSTM, of LSTM
+    1 - mean(f). The renewal, ½ (1 - mean(a) + mean(b)), is how much of the cells is erased and written anew.
+    """
+    z = x @ layer.cell.kernel + h_before @ layer.cell.recurrent_kernel + layer.cell.bias
+    units = layer.cell.units
+    if isinstance(layer, LSTM):
+        b, a = (ops.mean(ops.sigmoid(part), -1) for part in (z[..., :units], z[..., units : 2 * units]))
+        d = 1 - a
+    else:
+        g = gates(ops.reshape(z, (-1, z.shape[-1])), units, **layer.cell.form)
+        kept, written = shares(g)
+        a, b, f = (ops.mean(part, (1, 2)) for part in (g.f_master * kept, g.i_master * written, g.f_master))
+        a, b, d = (ops.reshape(part, ops.shape(z)[:2]) for part in (a, b, 1 - f))
+    return d, (1 - a + b) / 2
 
 
 def activation_terms(reading: Reading) -> tuple[Any, Any]:

@@ -9,7 +9,6 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from supple.errors import InputError
 from supple.ordered.corpus import FilePath, Vocabulary, Window, lengths, read_sentences, windows
 from supple.ordered.files import read_json, save_arrays, write_json
-from supple.ordered.language_model import LONGEST, LanguageModel
+from supple.ordered.language_model import LanguageModel
 from supple.ordered.lm_steps import initial_moments, rate_at, train_step
-from supple.ordered.parsing import choose_layer
 from supple.ordered.recipes import Recipe
 from supple.training import Average
 from supple.training.arrays import copies
@@ -30,7 +28,6 @@ from supple.training.arrays import copies
 CHECKPOINT = 60.0  # seconds from one checkpoint to the next in the midst of an epoch
 WARMUP = 10  # of the average: its decay after n steps is at most n / (n + WARMUP)
 VALID_ROWS = 10  # of the validation text are read at once
-CHOOSERS = 5000  # sentences of it choose the layer of trees
 
 
 @dataclass
@@ -72,10 +69,10 @@ def fit(
 ) -> LanguageModel:
     """Train on the lines of a file; the folder `out` has the model of least perplexity on another so far.
 
-    It ends after the epochs of the recipe, or cleanly when `minutes` have passed; then the other text chooses
-    the layer of trees. `out/checkpoint` holds all that `resume` needs to go on as if there had been no
-    interruption, to the last bit on JAX. InputError if a file is wrong, if what is to be resumed was begun
-    with another recipe or text, or if the training diverges.
+    It ends after the epochs of the recipe, or cleanly when `minutes` have passed. `out/checkpoint` holds all
+    that `resume` needs to go on as if there had been no interruption, to the last bit on JAX. InputError if
+    a file is wrong, if what is to be resumed was begun with another recipe or text, or if the training
+    diverges.
     """
     out = Path(out)
     deadline = time.monotonic() + 60 * minutes if minutes else math.inf
@@ -108,7 +105,7 @@ def fit(
                 break
             say(progress, close_epoch(run, recipe, valid_perplexity))
             save(run, folder / "state.npz")
-    return with_layer(out, valid)
+    return LanguageModel.load(out)
 
 
 def diverged(run: Run, out: Path) -> InputError:
@@ -117,15 +114,6 @@ def diverged(run: Run, out: Path) -> InputError:
     )
     problem = f"training diverged in epoch {run.epoch + 1}: perplexity is no finite number; {known}"
     return InputError(f"{problem}. Lower learning_rate or clip in the configuration", path=out)
-
-
-def with_layer(folder: Path, valid: FilePath) -> LanguageModel:
-    """The model of a folder, which now says from which layer trees are read; the other text has chosen it."""
-    model = LanguageModel.load(folder)
-    sentences = (s for s in read_sentences(valid, model.recipe.tokens) if len(s) <= LONGEST)
-    model.layer = choose_layer(model, list(islice(sentences, CHOOSERS)))
-    model.save(folder)
-    return model
 
 
 def begin(folder: Path, recipe: Recipe, ids: np.ndarray, resume: bool) -> None:

@@ -11,10 +11,10 @@ import numpy as np
 
 from supple.ordered.corpus import UNKNOWN, Vocabulary, split
 from supple.ordered.decoders import DECODERS, Decoder, decode
-from supple.ordered.language_model import LanguageModel, of_layer
+from supple.ordered.language_model import LanguageModel
 from supple.ordered.scoring import Score, score_parsers
 from supple.ordered.treebank import Sentence
-from supple.ordered.trees import Span, Tree, size, spans
+from supple.ordered.trees import Tree
 
 NUMBER = re.compile(r"[\d.,:\\/-]*\d[\d.,:\\/-]*|%")  # N in the usual text of the Penn Treebank; so is %
 PIECE = re.compile(  # of a token of English: the words and endings that are tokens there
@@ -35,10 +35,10 @@ class Parse(NamedTuple):
 def parse(
     model: LanguageModel,
     sentence: str | Sequence[str],
-    layer: int | None = None,
+    layer: int = 0,
     decoder: Decoder = "unbiased",
 ) -> Parse:
-    """The tree of a sentence, text or its words, by the levels of a layer, the model's own by default.
+    """The tree of a sentence, text or its words, by the renewal of its words, or the levels of a layer.
 
     Of text, the words are those of `words_of`. InputError for no words or more than 1,000.
     """
@@ -48,7 +48,7 @@ def parse(
 def parse_all(
     model: LanguageModel,
     sentences: Sequence[str | Sequence[str]],
-    layer: int | None = None,
+    layer: int = 0,
     decoder: Decoder = "unbiased",
 ) -> list[Parse]:
     """The same of many sentences, of which those of like length are read together."""
@@ -95,30 +95,6 @@ def forms(word: str) -> Iterator[str]:
         yield "N"
 
 
-def choose_layer(model: LanguageModel, sentences: Sequence[str | Sequence[str]]) -> int:
-    """The layer of a model whose trees of sentences lean most to the right, negative if upside down.
-
-    Which layer has phrases, and whether its levels are high or low where one begins, differs from training
-    to training, and mostly from a layer to the next. No tree is needed to tell, but a language in which what
-    depends on a word mostly comes after it, as in English; of another, choose by sentences that you know.
-    """
-    levels = model.all_levels(sentences)
-    layers = [model.layer, *(sign * n for n in range(1, model.recipe.layers + 1) for sign in (1, -1))]
-    return max(layers, key=lambda layer: sum(lean(decode(of_layer(rows, layer))) for rows in levels))
-
-
-def lean(tree: Tree) -> float:
-    """From 1, of right branching, to -1, of left branching: the part of either's spans that a tree has."""
-    found, n = spans(tree), size(tree)
-    right, left = (sum(span in found for span in each) for each in one_sided(n))
-    return (right - left) / max(n - 2, 1)
-
-
-def one_sided(n: int) -> tuple[list[Span], list[Span]]:
-    """The spans of right branching and of left branching, but the whole."""
-    return [(start, n) for start in range(1, n - 1)], [(0, end) for end in range(2, n)]
-
-
 class Saturation(NamedTuple):
     """How close to each other levels are: shares of words, but those that are first, and quantiles."""
 
@@ -147,13 +123,13 @@ def crowded(levels: np.ndarray, width: float) -> np.ndarray:
 def score_model(
     model: LanguageModel, sentences: Sequence[Sentence], shortest: int = 1, longest: float = math.inf
 ) -> dict[str, Score]:
-    """Scores of the trees of every layer by each decoder, beside the baselines of `score_parsers`.
+    """Scores of trees by the renewal and by every layer, by each decoder, beside those of `score_parsers`.
 
     One of them is the same network untrained: how much of a figure needs no learning.
     """
     sentences = [s for s in sentences if shortest <= len(s.words) <= longest]
     words = [read_as(sentence.words, model.vocabulary) for sentence in sentences]
-    before, after = (trees_of(each.all_levels(words), model.layer) for each in (untrained(model), model))
+    before, after = (trees_of(each.all_levels(words)) for each in (untrained(model), model))
     trees = {f"untrained, {name}": each for name, each in before.items()} | after
     return score_parsers(sentences, trees, shortest, longest)
 
@@ -163,14 +139,11 @@ def untrained(model: LanguageModel) -> LanguageModel:
     return LanguageModel(model.vocabulary, model.recipe)
 
 
-def trees_of(levels: Sequence[np.ndarray], own: int = 1) -> dict[str, list[Tree]]:
-    """The trees of sentences by layer and decoder, from levels (layers, words).
-
-    Of layers upside down only those of the model's `own`, if it is one.
-    """
-    layers = [*range(1, len(levels[0]) + 1), *([own] if own < 0 else [])] if levels else []
+def trees_of(levels: Sequence[np.ndarray]) -> dict[str, list[Tree]]:
+    """The trees of sentences by layer and decoder, from levels (1 + layers, words)."""
+    names = ["renewal", *(f"layer {layer}" for layer in range(1, len(levels[0])))] if levels else []
     return {
-        f"layer {layer}, {decoder}": [decode(of_layer(rows, layer), decoder) for rows in levels]
-        for layer in layers
+        f"{name}, {decoder}": [decode(rows[layer], decoder) for rows in levels]
+        for layer, name in enumerate(names)
         for decoder in DECODERS
     }

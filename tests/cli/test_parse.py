@@ -63,12 +63,8 @@ def test_layer_and_decoder_are_chosen(supple: Callable, folder: Path) -> None:
     assert unbiased.tree != published.tree
     done = supple("parse", "--model", folder, "--text", text, "--format", "brackets", *options)
     assert done.out == f"{brackets(published.tree, published.words)}\n"
-    turned = parse(model, text, -1)
-    assert turned.tree != unbiased.tree
-    done = supple("parse", "--model", folder, "--text", text, "--format", "brackets", "--layer", "-1")
-    assert done.out == f"{brackets(turned.tree, turned.words)}\n"
     done = supple("parse", "--text", "cat", "--model", folder, "--layer", "2")
-    assert done == (2, "", "supple: layer = 2 should be from 1 to 1, or from -1 to -1\n")
+    assert done == (2, "", "supple: layer = 2 should be from 1 to 1, or 0 for the renewal of all\n")
 
 
 def test_lines_keep_their_order_and_bad_ones_are_told(supple: Callable, folder: Path) -> None:
@@ -121,7 +117,7 @@ def test_trees_are_scored_against_a_treebank(supple: Callable, folder: Path) -> 
     done = supple("lm", "score", "bank.mrg", "--model", folder)
     assert done.code == 0 and "2 sentences; F1 is the mean over them" in done.out
     assert done.out.endswith("The model does not know 0.0% of the words.\n")
-    for name in "right branching", "untrained, layer 1, unbiased", "layer 1, published":
+    for name in "right branching", "untrained, renewal, unbiased", "layer 1, published":
         assert f" {name}  " in done.out
     Path("bad.mrg").write_text(BANK + "(S (NP (DT the\n" + BANK, "utf-8")
     told = supple("lm", "score", "bad.mrg", "--model", folder)

@@ -122,43 +122,37 @@ def test_wrong_options_of_generation_are_told(
 SENTENCES = ["a", "a b c d e f", "f e", "a b", "c " * 20]
 
 
-@pytest.mark.parametrize("layer", [1, 2])
+@pytest.mark.parametrize("layer", [0, 1, 2])
 def test_levels_of_many_sentences_are_those_of_each(model: LanguageModel, layer: int) -> None:
     together = model.levels(SENTENCES, layer)
     assert [len(levels) for levels in together] == [1, 6, 2, 2, 20]
     for sentence, levels in list(zip(SENTENCES, together, strict=True))[1:3]:  # a length, a compilation
         tokens = np.array([[0, *model.vocabulary.ids(sentence.split())]], np.int32)
-        reading = model.network(tokens, model.network.zero_state(1))
-        expected = numpy(ops.stop_gradient(reading.levels[layer - 1]))[0, 1:]
+        every = model.network.levels(tokens, model.network.zero_state(1))
+        expected = numpy(ops.stop_gradient(every))[0, layer, 1:]
         np.testing.assert_allclose(levels, expected, atol=1e-6)
         assert ((levels > 0) & (levels < 1)).all()
     for sentence, levels in zip(SENTENCES, together, strict=True):
         np.testing.assert_allclose(levels, model.levels([sentence], layer)[0], atol=1e-6)
 
 
-def test_levels_take_words_too_and_the_middle_layer_unless_told(onlstm: LanguageModel) -> None:
-    [text], [words], [first] = (
-        onlstm.levels(["a zebra c"]),
-        onlstm.levels([["a", UNKNOWN, "c"]]),
-        onlstm.levels(["a zebra c"], 1),
-    )
+def test_levels_take_words_too(onlstm: LanguageModel) -> None:
+    [text], [words] = onlstm.levels(["a zebra c"]), onlstm.levels([["a", UNKNOWN, "c"]])
     np.testing.assert_array_equal(text, words)
-    np.testing.assert_array_equal(text, first)  # of two layers the first is in the middle
-    np.testing.assert_array_equal(onlstm.levels(["a zebra c"], -1)[0], 1 - first)
     assert onlstm.levels([]) == []
 
 
 @pytest.mark.parametrize(
     ("sentences", "layer", "message"),
     [
-        (["a", " "], None, r"sentence 2 has 0 words; give from 1 to 1,000: leave it out, or split it"),
-        ([["a"] * 1001], None, "sentence 1 has 1,001 words"),
-        (["a"], 3, "layer = 3 should be from 1 to 2, or from -1 to -2"),
-        (["a"], 0, "layer = 0 should be from 1 to 2"),
+        (["a", " "], 0, r"sentence 2 has 0 words; give from 1 to 1,000: leave it out, or split it"),
+        ([["a"] * 1001], 0, "sentence 1 has 1,001 words"),
+        (["a"], 3, "layer = 3 should be from 1 to 2, or 0 for the renewal of all"),
+        (["a"], -1, "layer = -1 should be from 1 to 2"),
     ],
 )
 def test_sentences_without_levels_are_told(
-    onlstm: LanguageModel, sentences: list[Any], layer: int | None, message: str
+    onlstm: LanguageModel, sentences: list[Any], layer: int, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
         onlstm.levels(sentences, layer)
@@ -171,10 +165,6 @@ def test_a_saved_model_is_the_same_but_for_half_precision(model: LanguageModel, 
     for name, before, after in zip(model.names, model.weights, loaded.weights, strict=True):
         expected = numpy(before).astype(np.float16).astype(np.float32)
         np.testing.assert_array_equal(numpy(after), expected, err_msg=name)
-    loaded.layer = -2
-    loaded.save(tmp_path / "again")
-    assert LanguageModel.load(tmp_path / "again").layer == -2
-    loaded.layer = model.layer
     loaded.save(tmp_path / "again")
     for name in "config.json", "vocabulary.json":
         assert (tmp_path / "m" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
@@ -221,10 +211,6 @@ def spoil(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
             "config.json: layers = 0 should be 1",
         ),
         (spoil("config.json", lambda c: c | {"recipe": 1}), "config.json: expected settings"),
-        (
-            spoil("config.json", lambda c: c | {"layer": True}),
-            "config.json: layer = True should be",
-        ),
         (spoil("vocabulary.json", lambda v: v[1:]), r"vocabulary.json: a vocabulary is <eos>"),
         (spoil("vocabulary.json", lambda v: [*v, ["a"]]), r"vocabulary.json: a vocabulary is <eos>"),
         (spoil("vocabulary.json", lambda v: v[:-1]), r"bias has shape \(8,\), expected \(7,\) by config"),

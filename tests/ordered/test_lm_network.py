@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from supple.ordered.lm_network import LSTM, Network, activation_terms, recurrent, stateless
+from supple.ordered.layer import ONLSTM
+from supple.ordered.lm_network import LSTM, Network, activation_terms, read_gates, recurrent, stateless
 from supple.ordered.recipes import changed
 from tests.numerics import numpy
 from tests.ordered.toy_language import TINY, UNTOUCHED
@@ -79,19 +80,29 @@ def test_reading_goes_on_from_the_state(layer: str) -> None:
     whole = network(tokens, network.zero_state(2))
     first = network(tokens[:, :3], network.zero_state(2))
     second = network(tokens[:, 3:], first.state)
-    for index in range(SURE.layers):
-        levels = [value(part.levels[index]) for part in (first, second)]
-        expected = value(whole.levels[index])
-        np.testing.assert_allclose(np.concatenate(levels, 1), expected, atol=1e-6)
+    levels = [
+        value(network.levels(part, state))
+        for part, state in ((tokens[:, :3], network.zero_state(2)), (tokens[:, 3:], first.state))
+    ]
+    expected = value(network.levels(tokens, network.zero_state(2)))
+    np.testing.assert_allclose(np.concatenate(levels, -1), expected, atol=1e-6)
     raw = [value(part.raw) for part in (first, second)]
     np.testing.assert_allclose(np.concatenate(raw, 1), value(whole.raw), atol=1e-6)
 
 
-def test_the_level_of_an_lstm_is_what_its_forget_gate_erases() -> None:
+def states(units: int, sizes: tuple[int, ...] = (2, 4, 3)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What a layer reads, h and c."""
     rng = np.random.default_rng(0)
-    layer, x = LSTM(5, 0.0), rng.normal(size=(2, 4, 3)).astype(np.float32)
-    h, c = (rng.normal(size=(2, 5)).astype(np.float32) for _ in "hc")
-    y, d, *_ = (value(part) for part in layer(x, initial_state=[h, c]))
+    h, c = (rng.normal(size=(sizes[0], units)).astype(np.float32) for _ in "hc")
+    return rng.normal(size=sizes).astype(np.float32), h, c
+
+
+def test_the_level_of_an_lstm_is_what_its_forget_gate_erases() -> None:
+    """And the renewal the mean of that and of what its input gate writes."""
+    layer, (x, h, c) = LSTM(5, 0.0), states(5)
+    y, *_ = (value(part) for part in layer(x, initial_state=[h, c]))
+    before = np.concatenate([h[:, None], y[:, :-1]], 1)
+    d, renewal = (value(part) for part in read_gates(layer, x, before))
     kernel, recurrent, bias = (numpy(v) for v in layer.trainable_variables)
 
     def sigmoid(z: np.ndarray) -> np.ndarray:
@@ -102,7 +113,40 @@ def test_the_level_of_an_lstm_is_what_its_forget_gate_erases() -> None:
         c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
         h = sigmoid(o) * np.tanh(c)
         np.testing.assert_allclose(d[:, t], 1 - sigmoid(f).mean(-1), atol=1e-5)
+        np.testing.assert_allclose(renewal[:, t], (d[:, t] + sigmoid(i).mean(-1)) / 2, atol=1e-5)
         np.testing.assert_allclose(y[:, t], h, atol=1e-5)
+
+
+@pytest.mark.parametrize("master_input", ["symmetric", "paper"])
+def test_the_renewal_of_an_onlstm_is_what_its_cells_lose_and_are_given(master_input: str) -> None:
+    """c after a step is linear in c before, a c₋ + b ĉ: two steps tell a and b."""
+    options = {"return_sequences": True, "return_state": True, "return_levels": True}
+    layer, (x, h, _) = ONLSTM(6, 2, master_input, **options), states(6, (2, 1, 3))
+    nothing = np.zeros_like(h)
+    _, levels, _, written = (value(part) for part in layer(x, initial_state=[h, nothing]))
+    *_, both = (value(part) for part in layer(x, initial_state=[h, nothing + 1]))
+    kernel, recurrent, bias = (numpy(v) for v in layer.trainable_variables)
+    z = (x[:, 0] @ kernel + h @ recurrent + bias)[:, 12:18]
+    a, b = both - written, written / np.tanh(z)
+    d, renewal = (value(part) for part in read_gates(layer, x, h[:, None]))
+    np.testing.assert_allclose(d, levels, atol=1e-6)
+    np.testing.assert_allclose(renewal[:, 0], (1 - a.mean(-1) + b.mean(-1)) / 2, atol=1e-5)
+
+
+def test_levels_are_those_of_the_layers_and_first_the_mean_of_what_they_renew() -> None:
+    network = Network(changed(SURE, {"layer": "onlstm"}), WORDS)
+    tokens, state = ids(2, 5), network.zero_state(2)
+    x, expected = numpy(network.embedding)[tokens], []
+    for layer, (h, c) in zip(network.recurrent, zip(state[::2], state[1::2], strict=True), strict=True):
+        layer.return_levels = True
+        y, d, *_ = layer(x, initial_state=[h, c])
+        expected.append(
+            (value(d), value(read_gates(layer, x, ops.concatenate([h[:, None], y[:, :-1]], 1))[1]))
+        )
+        layer.return_levels, x = False, value(y)
+    levels = value(network.levels(tokens, state))
+    np.testing.assert_allclose(levels[:, 1:], np.stack([d for d, _ in expected], 1), atol=1e-6)
+    np.testing.assert_allclose(levels[:, 0], np.mean([r for _, r in expected], 0), atol=1e-6)
 
 
 def test_weight_drop_is_an_lstm_of_fewer_recurrent_weights() -> None:

@@ -15,10 +15,9 @@ import pytest
 
 from supple.errors import InputError
 from supple.ordered import lm_training
-from supple.ordered.corpus import EOS, UNKNOWN, Vocabulary, read_sentences
+from supple.ordered.corpus import Vocabulary, read_sentences
 from supple.ordered.language_model import LanguageModel, Score
-from supple.ordered.lm_training import fit, rest_of_epoch, stalled, with_layer
-from supple.ordered.parsing import choose_layer
+from supple.ordered.lm_training import fit, rest_of_epoch, stalled
 from supple.ordered.recipes import Recipe, changed
 from tests.numerics import numpy
 from tests.ordered import toy_language
@@ -70,20 +69,6 @@ def test_a_toy_language_is_learnt_to_its_entropy(layer: str, tmp_path: Path) -> 
     nats = model.evaluate(texts[1]).nats
     assert ENTROPY - 0.02 < nats < ENTROPY + 0.02
     assert model.generate("a", 2, top_k=1) == ["c", "<eos>"]
-
-
-def test_the_other_text_chooses_the_layer_of_trees(tmp_path: Path) -> None:
-    """Without its lines that are too long; what is kept says so."""
-    model = LanguageModel(Vocabulary([EOS, UNKNOWN, *"abc"]), TINY)
-    rng = np.random.default_rng(0)
-    for variable in model.network.trainable_variables:
-        variable.assign(rng.normal(size=variable.shape))
-    chosen = choose_layer(model, ["a b c a a c b", "c b a c"])
-    model.layer = -chosen
-    model.save(tmp_path / "m")
-    (tmp_path / "valid.txt").write_text("a b c a a c b\n" + "a " * 2000 + "\nc b a c\n", "utf-8")
-    assert with_layer(tmp_path / "m", tmp_path / "valid.txt").layer == chosen
-    assert LanguageModel.load(tmp_path / "m").layer == chosen
 
 
 @pytest.fixture(scope="module")

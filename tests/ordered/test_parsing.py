@@ -15,8 +15,6 @@ from supple.ordered.corpus import EOS, UNKNOWN, Vocabulary, read_sentences
 from supple.ordered.decoders import decode
 from supple.ordered.language_model import LanguageModel
 from supple.ordered.parsing import (
-    choose_layer,
-    lean,
     parse,
     parse_all,
     read_as,
@@ -28,7 +26,7 @@ from supple.ordered.parsing import (
 from supple.ordered.recipes import changed
 from supple.ordered.scoring import score_parsers
 from supple.ordered.treebank import Sentence, read_treebank
-from supple.ordered.trees import balanced, left_branching, right_branching, spans
+from supple.ordered.trees import right_branching, spans
 from tests.numerics import numpy
 from tests.ordered.toy_language import TINY
 
@@ -60,32 +58,6 @@ def test_a_tree_is_that_of_the_levels(model: LanguageModel, decoder: Any) -> Non
     assert words == list("abcdef")
     np.testing.assert_array_equal(levels, model.levels(["a b c d e f"], 2)[0])
     assert tree == decode(levels, decoder)
-
-
-@given(st.integers(3, 9))
-def test_how_far_trees_lean(n: int) -> None:
-    assert lean(right_branching(range(n))) == 1 and lean(left_branching(range(n))) == -1
-    assert lean(balanced(range(4))) == lean(0) == lean((0, 1)) == 0
-    levels = np.random.default_rng(n).random(n)
-    here, there = (
-        spans(decode(row)) for row in (levels, [0, *levels[:0:-1]])
-    )  # gaps read from the other end
-    assert {(n - end, n - start) for start, end in here} == there
-    assert lean(decode(levels)) == -lean(decode([0, *levels[:0:-1]]))
-
-
-@pytest.mark.parametrize("layer", [1, -1, 2, -2])
-def test_trees_are_read_from_the_layer_that_leans_to_the_right(layer: int, monkeypatch: Any) -> None:
-    """Whatever it is and whichever way up: falling levels are right branching, rising ones left branching."""
-    found = made()
-    falling = np.linspace(0.9, 0.1, 6)
-    rows = np.stack([np.full(6, 0.5)] * 2)
-    rows[abs(layer) - 1] = falling if layer > 0 else 1 - falling
-    monkeypatch.setattr(found, "all_levels", lambda sentences: [rows for _ in sentences])
-    assert choose_layer(found, ["a b c d e f", "f e d c b a"]) == layer
-    found.layer = layer
-    assert parse(found, "a b c d e f").tree == right_branching(range(6))
-    assert choose_layer(found, []) == layer  # of none, what it was
 
 
 @pytest.mark.backend
@@ -172,26 +144,17 @@ def gold(n: int) -> Sentence:
 def test_every_layer_and_decoder_is_scored_beside_the_untrained(model: LanguageModel) -> None:
     sentences = [gold(n) for n in (2, 4, 6)]
     scores = score_model(model, sentences, shortest=3)
-    names = [f"layer {layer}, {decoder}" for layer in (1, 2) for decoder in ("unbiased", "published")]
+    levels = "renewal", "layer 1", "layer 2"
+    names = [f"{level}, {decoder}" for level in levels for decoder in ("unbiased", "published")]
     assert list(scores)[6:] == [f"untrained, {name}" for name in names] + names
     before = untrained(model)
     for prefix, each in ("", model), ("untrained, ", before):
-        for layer in 1, 2:
+        for layer, name in enumerate(levels):
             parses = parse_all(each, [s.words for s in sentences], layer, "published")
             expected = score_parsers(sentences, {"here": [found.tree for found in parses]}, 3)["here"]
-            assert scores[f"{prefix}layer {layer}, published"] == expected
+            assert scores[f"{prefix}{name}, published"] == expected
     with pytest.raises(InputError, match="no sentence has 7 to inf words; allow other lengths"):
         score_model(model, sentences, shortest=7)
-
-
-def test_a_layer_upside_down_is_scored_where_it_is_the_models_own() -> None:
-    turned, sentences = made(), [gold(n) for n in (4, 6)]
-    turned.layer = -2
-    parses = parse_all(turned, [s.words for s in sentences])
-    expected = score_parsers(sentences, {"here": [found.tree for found in parses]})["here"]
-    scores = score_model(turned, sentences)
-    assert scores["layer -2, unbiased"] == expected
-    assert "untrained, layer -2, published" in scores and "layer -1, unbiased" not in scores
 
 
 def test_an_untrained_model_is_that_of_the_first_step(model: LanguageModel) -> None:

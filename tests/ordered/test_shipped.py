@@ -6,9 +6,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from opencc import OpenCC
 
 import supple
-from supple.ordered import LanguageModel, choose_layer, parse, read_treebank, score_model, spans
+from supple.ordered import LanguageModel, parse, read_treebank, score_model, spans
 
 SHIPPED = Path(supple.__file__).parent / "models" / "lm"
 
@@ -39,13 +40,18 @@ def test_it_joins_an_article_with_its_noun() -> None:
 
 
 @pytest.mark.slow
-def test_trees_of_english_are_better_than_right_branching_on_sentences_it_has_not_read(data: Path) -> None:
-    found = score_model(model("en"), list(read_treebank(data / "trees" / "treebank.zip")))
-    assert found["layer 2, unbiased"].f1 > found["right branching"].f1 + 0.05
-    assert found["layer 2, unbiased"].f1 > found["untrained, layer 2, unbiased"].f1 + 0.25
-
-
-@pytest.mark.slow
-def test_the_layer_of_english_trees_is_chosen_without_a_tree(data: Path) -> None:
-    lines = (data / "trees" / "ptb.valid.txt").read_text("utf-8").splitlines()
-    assert choose_layer(model("en"), lines) == model("en").layer == 2
+@pytest.mark.parametrize(
+    ("name", "file", "shortest", "margin"),
+    [("en", "treebank.zip", 1, 0.02), ("zh", "sinica_treebank.zip", 2, 0.1)],
+)
+def test_trees_are_better_than_branching_on_sentences_that_it_has_not_read(
+    name: str, file: str, shortest: int, margin: float, data: Path
+) -> None:
+    sentences = list(read_treebank(data / "trees" / file))
+    if name == "zh":
+        simplified = OpenCC("t2s").convert
+        sentences = [s._replace(words=[simplified(word) for word in s.words]) for s in sentences]
+    found = score_model(model(name), sentences, shortest)
+    branching = max(found[f"{way}"].f1 for way in ("right branching", "left branching", "balanced"))
+    assert found["renewal, unbiased"].f1 > branching + margin
+    assert found["renewal, unbiased"].f1 > found["untrained, renewal, unbiased"].f1 + 0.1
