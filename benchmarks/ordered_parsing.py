@@ -165,8 +165,8 @@ def figures(model: LanguageModel, corpus: Corpus) -> Figures:
 def all_trees(levels: list[np.ndarray]) -> dict[str, list[Tree]]:
     """Those of the renewal, those of every layer, either way up, and of the mean of layers.
 
-    And of levels of the middle layer rounded, so that near ones are ties: if the order of saturated levels
-    says something, these are worse.
+    And of the renewal rounded, so that near ones are ties: if the order of saturated levels says something,
+    these are worse.
     """
     upside_down = {
         f"layer -{layer}, unbiased": [decode(-rows[layer]) for rows in levels]
@@ -175,7 +175,7 @@ def all_trees(levels: list[np.ndarray]) -> dict[str, list[Tree]]:
     return {
         **trees_of(levels),
         **upside_down,
-        "layer 2, rounded to .001, unbiased": [decode(rows[2].round(3)) for rows in levels],
+        "renewal rounded to .001, unbiased": [decode(rows[0].round(3)) for rows in levels],
         "mean of layers, unbiased": [decode(rows[1:].mean(0)) for rows in levels],
     }
 
