@@ -136,14 +136,14 @@ def test_the_renewal_of_an_onlstm_is_what_its_cells_lose_and_are_given(master_in
 def test_levels_are_those_of_the_layers_and_first_the_mean_of_what_they_renew() -> None:
     network = Network(changed(SURE, {"layer": "onlstm"}), WORDS)
     tokens, state = ids(2, 5), network.zero_state(2)
-    x, expected = numpy(network.embedding)[tokens], []
+    x, expected = ops.take(network.embedding, tokens, 0), []
     for layer, (h, c) in zip(network.recurrent, zip(state[::2], state[1::2], strict=True), strict=True):
         layer.return_levels = True
         y, d, *_ = layer(x, initial_state=[h, c])
         expected.append(
             (value(d), value(read_gates(layer, x, ops.concatenate([h[:, None], y[:, :-1]], 1))[1]))
         )
-        layer.return_levels, x = False, value(y)
+        layer.return_levels, x = False, y
     levels = value(network.levels(tokens, state))
     np.testing.assert_allclose(levels[:, 1:], np.stack([d for d, _ in expected], 1), atol=1e-6)
     np.testing.assert_allclose(levels[:, 0], np.mean([r for _, r in expected], 0), atol=1e-6)
