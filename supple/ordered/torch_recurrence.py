@@ -35,7 +35,8 @@ def forward(
     master_input, hard = form
     (rows, size), sums = c0.shape, summing(u, master_input, c0.dtype)
     n = len(sums) // 2
-    h, c = h0, c0.view(rows, 1, n, -1)
+    chunk = size // n
+    h, c = h0, c0.view(rows, 1, n, chunk)
     outputs, masters_f, traces = [], [], []
     for x, *now in zip(zx, *mask, strict=True):
         z = torch.addmm(x, h, u)
@@ -44,7 +45,7 @@ def forward(
         masters = (p.view(rows, 2 * n) @ sums).view(rows, 2, n, 1)
         if hard:
             masters = (masters > 0.5).to(masters.dtype)
-        z_o, z_cell, z_gates = z_rest.view(rows, 4, n, -1).split([1, 1, 2], 1)
+        z_o, z_cell, z_gates = z_rest.view(rows, 4, n, chunk).split([1, 1, 2], 1)
         o, gates = z_o.sigmoid(), z_gates.sigmoid()
         others, shut = masters.flip(1), gates - 1
         parts = (others * shut).add_(1)
@@ -75,11 +76,11 @@ def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...
     if mask:
         by_d = by_d.where(mask[0][..., 0], 0.0)
     by_masters = torch.stack([torch.zeros_like(by_d), -by_d / n], -1)[..., None]
-    dh, dc, found = torch.zeros_like(c0), by_c_last.reshape(rows, 1, n, -1), []
+    dh, dc, found = torch.zeros_like(c0), by_c_last.reshape(rows, 1, n, size // n), []
     for trace, by_h_now, d_masters, *now in reversed(list(zip(traces, by_h, by_masters, *mask, strict=True))):
         p, masters, others, gates, shut, parts, shares, cells, o, t = trace
         after, dc_after = dh + by_h_now, dc
-        dh = after.view(rows, 1, n, -1)
+        dh = after.view(rows, 1, n, size // n)
         dc = tanh_back(dh * o, t).add_(dc)
         d_shares = dc * cells
         d_parts = d_shares * masters
@@ -92,7 +93,7 @@ def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...
             tanh_back(d_cell, cells[:, :1]),
             sigmoid_back(d_parts.mul_(others), gates),
         )
-        dz = torch.cat([part.view(rows, -1) for part in dz], 1).to(u.dtype)
+        dz = torch.cat([part.flatten(1) for part in dz], 1).to(u.dtype)
         if now:
             dz = dz.where(now[0], 0.0)
             dc = dc.where(now[0][..., None, None], dc_after)

@@ -19,7 +19,7 @@ from tests.numerics import BACKEND, compiled, double, numpy
 
 pytestmark = pytest.mark.backend
 
-T, B, N, CHUNK = 3, 2, 3, 3
+T, B, N, CHUNK = 3, 2, 3, 4
 D = N * CHUNK
 WIDTH = 4 * D + 2 * N
 FORMS = [("symmetric", False), ("paper", False), ("symmetric", True)]

@@ -42,7 +42,7 @@ def test_it_joins_an_article_with_its_noun() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "file", "shortest", "margin"),
-    [("en", "treebank.zip", 1, 0.02), ("zh", "sinica_treebank.zip", 2, 0.1)],
+    [("en", "treebank.zip", 1, 0.05), ("zh", "sinica_treebank.zip", 2, 0.1)],
 )
 def test_trees_are_better_than_branching_on_sentences_that_it_has_not_read(
     name: str, file: str, shortest: int, margin: float, data: Path
@@ -52,6 +52,6 @@ def test_trees_are_better_than_branching_on_sentences_that_it_has_not_read(
         simplified = OpenCC("t2s").convert
         sentences = [s._replace(words=[simplified(word) for word in s.words]) for s in sentences]
     found = score_model(model(name), sentences, shortest)
-    branching = max(found[f"{way}"].f1 for way in ("right branching", "left branching", "balanced"))
+    branching = max(found[way].f1 for way in ("right branching", "left branching", "balanced"))
     assert found["renewal, unbiased"].f1 > branching + margin
     assert found["renewal, unbiased"].f1 > found["untrained, renewal, unbiased"].f1 + 0.1
