@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from supple.ordered.equations import MASTER_INPUTS, step
-from supple.ordered.recurrence import flat, recurrence
+from supple.ordered.recurrence import affine, flat, recurrence
 
 register = keras.saving.register_keras_serializable("supple")
 
@@ -134,7 +134,8 @@ class ONLSTM(keras.layers.RNN):
         if training and self.recurrent_dropout:
             u = keras.random.dropout(u, self.recurrent_dropout, seed=self.seed_generator)
         # Flat: XLA's gradient of a product of three dimensions is slower.
-        zx = ops.reshape(flat(x) @ self.cell.kernel + self.cell.bias, (*ops.shape(x)[:2], u.shape[1]))
+        zx = affine(flat(x), self.cell.kernel, self.cell.bias)
+        zx = ops.reshape(zx, (*ops.shape(x)[:2], u.shape[1]))
         masks = [] if mask is None else [self.in_order(ops.cast(mask, "bool"))[..., None]]
         outputs, c, levels = recurrence(zx, u, h, c, *masks, **self.cell.form)
         h = outputs[-1]

@@ -120,7 +120,7 @@ else:
         class Recurrence(torch.autograd.Function):
             @staticmethod
             def forward(ctx: Any, *x: Any) -> Any:
-                y, (ctx.traces, *kept) = forward(*x)
+                y, kept = forward(*x)
                 ctx.save_for_backward(*kept)
                 return y
 
@@ -128,9 +128,16 @@ else:
             def backward(ctx: Any, *dy: Any) -> Any:
                 if torch.is_grad_enabled():  # `once_differentiable` says nothing where dy is constant
                     raise RuntimeError(ONCE)
-                return backward((ctx.traces, *ctx.saved_tensors), dy)
+                return backward(ctx.saved_tensors, dy)
 
         return lambda *x: Recurrence.apply(*x) if torch.is_grad_enabled() else forward(*x, keep=False)[0]
+
+
+def affine(x: Any, w: Any, b: Any) -> Any:
+    """x w + b for x (N, in), which PyTorch writes once if it is one call."""
+    if keras.backend.backend() == "torch":
+        return torch.addmm(*map(ops.convert_to_tensor, (b, x, w)))
+    return x @ w + b
 
 
 def made(*form: Any) -> Callable[..., Any]:

@@ -1,113 +1,160 @@
 """The recurrence of ON-LSTM on PyTorch, where a call takes longer than what it computes: steps of few calls.
 
-What `supple.ordered.equations` has twice, for master input and master forget, for input and forget, for what
-is written and what is kept, is a pair here (B, 2, …), which one call computes.
+What `supple.ordered.equations` has twice, for master input and master forget, for input and forget, is a pair
+here (B, 2, …), which one call computes. Calls write into memory that is there, and views of it are made for
+all steps at once. What a step multiplies gradients by is computed for a block of steps.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 
-sigmoid_back, tanh_back = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward  # of dy and y
-
-
-class Trace(NamedTuple):
-    """What a step leaves for its gradient: pairs (B, 2, n, D / n), in float32 at least."""
-
-    p: Any  # the softmaxes of the masters (B, 2, n)
-    masters: Any  # ĩ and f̃ (B, 2, n, 1)
-    others: Any  # f̃ and ĩ
-    gates: Any  # i and f
-    shut: Any  # the gates less 1
-    parts: Any  # b / ĩ and a / f̃
-    shares: Any  # b and a
-    cells: Any  # ĉ and c₋
-    o: Any  # this and the last (B, 1, n, D / n)
-    t: Any  # tanh(c)
+sigmoid_back, tanh_back = torch.ops.aten.sigmoid_backward.grad_input, torch.ops.aten.tanh_backward.grad_input
+BLOCK = 24  # steps: fewer are more calls, more leave the cache
 
 
 def forward(
     form: tuple[str, bool], zx: Any, u: Any, h0: Any, c0: Any, *mask: Any, keep: bool = True
 ) -> tuple[Any, Any]:
     """As that of `supple.ordered.recurrence`; without `keep` there is nothing for a gradient."""
-    master_input, hard = form
-    (rows, size), sums = c0.shape, summing(u, master_input, c0.dtype)
+    (steps, rows, width), size, sums, hard = zx.shape, c0.shape[1], summing(form[0], u, c0), form[1]
     n = len(sums) // 2
-    chunk = size // n
-    h, c = h0, c0.view(rows, 1, n, chunk)
-    outputs, masters_f, traces = [], [], []
-    for x, *now in zip(zx, *mask, strict=True):
-        z = torch.addmm(x, h, u)
-        z_masters, z_rest = (z if z.dtype == c.dtype else z.to(c.dtype)).split([2 * n, 4 * size], 1)
-        p = z_masters.view(rows, 2, n).softmax(-1)
-        masters = (p.view(rows, 2 * n) @ sums).view(rows, 2, n, 1)
-        if hard:
-            masters = (masters > 0.5).to(masters.dtype)
-        z_o, z_cell, z_gates = z_rest.view(rows, 4, n, chunk).split([1, 1, 2], 1)
-        o, gates = z_o.sigmoid(), z_gates.sigmoid()
-        others, shut = masters.flip(1), gates - 1
-        parts = (others * shut).add_(1)
-        shares, cells = masters * parts, torch.cat([z_cell.tanh(), c], 1)
-        c_now = (shares * cells).sum(1, keepdim=True)
-        t = c_now.tanh()
-        h_now = (o * t).view(rows, size).to(z.dtype)
-        if now:
-            h_now, c_now = torch.where(now[0], h_now, h), torch.where(now[0][..., None, None], c_now, c)
-        h, c = h_now, c_now
-        outputs.append(h)
-        masters_f.append(masters[:, 1, :, 0])
-        if keep:
-            traces.append(Trace(p, masters, others, gates, shut, parts, shares, cells, o, t))
-    levels = 1 - torch.stack(masters_f).mean(-1)
+    # Of all steps: the softmaxes of the masters; o, ĉ, i and f, of which a step has use only once; h and c.
+    p = c0.new_empty(steps, rows, 2, n)
+    gates = c0.new_empty(steps if keep else 1, rows, 4, size).expand(steps, -1, -1, -1)
+    h_all, c_all = zx.new_empty(steps, rows, size), c0.new_empty(1 + steps, rows, size)
+    # Of one: z; ĩ and f̃, for a level and for a cell; ω; b and a; tanh(c).
+    z, levels, masters = c0.new_empty(rows, width), c0.new_empty(rows, 2 * n), c0.new_empty(rows, 2, size)
+    both, shares, t = torch.empty_like(masters[:, :1]), torch.empty_like(masters), torch.empty_like(c0)
+    z_masters, z_gates = z[:, : 2 * n].view(rows, 2, n), z[:, 2 * n :].view(rows, 4, size)
+    z_c_hat, level, cells = z_gates[:, 1], levels[..., None], masters.view(rows, 2 * n, size // n)
+    (i_master, f_master), (b, a) = masters.split(1, 1), shares.unbind(1)
+    parts = p, p.flatten(2), gates, gates[:, :, 0], gates[:, :, 1], gates[:, :, 2:], h_all, c_all[1:]
+    h = h0
+    c_all[0] = c = c0
+    with torch.inference_mode():  # in which calls are shorter
+        for x, p_now, p_flat, g, o, c_hat, i_and_f, h_now, c_now, *here in in_turn(zx, *parts, *mask):
+            add_product(x, h, u, out=z)
+            torch.softmax(z_masters, -1, out=p_now)
+            torch.sigmoid(z_gates, out=g)
+            torch.tanh(z_c_hat, out=c_hat)
+            torch.mm(p_flat, sums, out=levels)
+            cells.copy_(level > 0.5 if hard else level)
+            torch.mul(i_master, f_master, out=both)
+            torch.sub(masters, both, out=shares).addcmul_(both, i_and_f)
+            torch.mul(b, c_hat, out=c_now).addcmul_(a, c)
+            torch.mul(o, torch.tanh(c_now, out=t), out=h_now)
+            if here:
+                torch.where(here[0], h_now, h, out=h_now)
+                torch.where(here[0], c_now, c, out=c_now)
+            h, c = h_now, c_now
+    d = 1 - masters_of(p, sums, hard)[:, :, 1].mean(-1)
     if mask:
-        levels = levels.where(mask[0][..., 0], 0.0)
-    h = torch.stack(outputs)
-    return (h, c.reshape(rows, size), levels), (traces, h, u, h0, c0, *mask)
+        d = d.where(mask[0][..., 0], 0.0)
+    return (h_all, c_all[-1].clone(), d), (p, gates, c_all, h_all, u, h0, *mask)
 
 
 def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...]:
     """The gradients of the arguments of `forward` from those of its value."""
-    traces, h, u, h0, c0, *mask = kept
-    by_h, by_c_last, by_d = gradient
-    (rows, size), sums, u_t = c0.shape, summing(u, form[0], c0.dtype).T, u.T.contiguous()
-    n = len(sums) // 2
+    p, gates, c_all, h_all, u, h0, *mask = kept
+    by_h, dc, by_d = gradient
+    (steps, rows, _, n), size, sums, hard = p.shape, c_all.shape[2], summing(form[0], u, c_all), form[1]
+    empty, sums_t, u_t = c_all.new_empty, sums.T.contiguous(), u.T.contiguous()
     if mask:
-        by_d = by_d.where(mask[0][..., 0], 0.0)
-    by_masters = torch.stack([torch.zeros_like(by_d), -by_d / n], -1)[..., None]
-    dh, dc, found = torch.zeros_like(c0), by_c_last.reshape(rows, 1, n, size // n), []
-    for trace, by_h_now, d_masters, *now in reversed(list(zip(traces, by_h, by_masters, *mask, strict=True))):
-        p, masters, others, gates, shut, parts, shares, cells, o, t = trace
-        after, dc_after = dh + by_h_now, dc
-        dh = after.view(rows, 1, n, size // n)
-        dc = tanh_back(dh * o, t).add_(dc)
-        d_shares = dc * cells
-        d_parts = d_shares * masters
-        d_masters = d_masters + (d_shares * parts).sum(-1) + (d_parts * shut).sum(-1).flip(1)
-        d_p = (d_masters.view(rows, 2 * n) @ sums).view(rows, 2, n)
-        d_cell, dc = (dc * shares).split([1, 1], 1)
-        dz = (
-            p * (d_p - (p * d_p).sum(-1, keepdim=True)),
-            sigmoid_back(dh * t, o),
-            tanh_back(d_cell, cells[:, :1]),
-            sigmoid_back(d_parts.mul_(others), gates),
-        )
-        dz = torch.cat([part.flatten(1) for part in dz], 1).to(u.dtype)
-        if now:
-            dz = dz.where(now[0], 0.0)
-            dc = dc.where(now[0][..., None, None], dc_after)
-        dh = (dz @ u_t).to(dc.dtype)
-        if now:
-            dh = dh + after.where(~now[0], 0.0)
-        found.append(dz)
-    dz, h_before = torch.stack(found[::-1]), torch.cat([h0[None], h[:-1]])
-    du = h_before.flatten(0, 1).T @ dz.flatten(0, 1)
-    return dz, du, dh.to(h0.dtype), dc.reshape(rows, size), *(None for _ in mask)
+        by_d, p = by_d.where(mask[0][..., 0], 0.0), p.where(mask[0][..., None], 0.0)
+    by_p = by_d[..., None] * (-sums[:, n:].sum(1) / n)  # of levels alone
+    dh, by_h = by_h[-1].to(dc.dtype), torch.cat([torch.zeros_like(by_h[:1]), by_h[:-1]])
+    # Of all steps: dz, and its parts. Of one: dc; gradients by ĩ and f̃, of a cell and of a level; those by p.
+    dz = u.new_empty(steps, rows, u.shape[1])
+    dz_masters, dz_gates = dz[..., : 2 * n].unflatten(2, (2, n)), dz[..., 2 * n :].unflatten(2, (4, size))
+    dz_parts = dz, dz_masters, dz_gates[:, :, 0], dz_gates[:, :, 1:]
+    dc_now, by_cells = empty(rows, size), empty(rows, 2, size)
+    by_levels, d_p = empty(rows, 2 * n), empty(rows, 2, n)
+    dc_pair, chunks, ones = dc_now[:, None], by_cells.view(-1, size // n), c_all.new_ones(size // n)
+    by_chunks, d_p_flat = by_levels.view(-1), d_p.flatten(1)
+    room = [empty(min(steps, BLOCK), rows, count, size) for count in ROOM]
+    with torch.inference_mode():
+        for start in reversed(range(0, steps, BLOCK)):
+            block = slice(start, start + BLOCK)
+            masters, here = masters_of(p[block], sums, hard), [m[block] for m in mask]
+            found = slopes(room, masters, gates[block], c_all[:-1][block], c_all[1:][block], *here)
+            parts = (
+                *(x[block] for x in (*dz_parts, by_p, p, by_h)),
+                *found,
+                *((~m).to(dc.dtype) for m in here),
+            )
+            for dz_now, dz_m, dz_o, dz_others, by_p_now, p_now, by_h_now, *rest in reversed(
+                [*in_turn(*parts)]
+            ):
+                dc_by_h, o_by_h, others_by_c, masters_by_c, before, *stays = rest
+                torch.addcmul(dc, dh, dc_by_h, out=dc_now)
+                torch.mul(dh, o_by_h, out=dz_o)
+                torch.mul(dc_pair, others_by_c, out=dz_others)
+                torch.mul(dc_pair, masters_by_c, out=by_cells)
+                torch.mv(chunks, ones, out=by_chunks)
+                torch.addmm(by_p_now, by_levels, sums_t, out=d_p_flat)
+                dz_m.copy_(torch._softmax_backward_data(d_p, p_now, -1, dc.dtype))
+                dc = dc_now * before
+                dh_before = add_product(by_h_now, dz_now, u_t, out=torch.empty_like(dh))
+                dh = dh_before.addcmul_(dh, *stays) if stays else dh_before
+    du = torch.addmm(h0.T @ dz[0], h_all[:-1].flatten(0, 1).T, dz[1:].flatten(0, 1))
+    return dz, du, dh.to(h0.dtype, copy=True), dc.clone(), *(None for _ in mask)
 
 
-def summing(u: Any, master_input: str, dtype: Any) -> Any:
+ROOM = 1, 1, 3, 2, 1, 2, 1, 1  # numbers a cell: the five slopes, then what they are made of
+
+
+def slopes(room: list[Any], masters: Any, gates: Any, c_before: Any, c: Any, *mask: Any) -> tuple[Any, ...]:
+    """What gradients are multiplied by in L steps, from ĩ and f̃ (L, B, 2, n), the gates (L, B, 4, D) and c.
+
+    By dh: for dc, and for dz of o. By dc then: for dz of ĉ, i and f (L, B, 3, D); for the gradients by ĩ and
+    f̃, summed over chunks (L, B, 2, D); for dc of the step before. Where `mask` (L, B, 1) is False, c stays.
+    """
+    for_c, for_o, for_others, for_masters, before, repeated, both, t = (x[: len(c)].squeeze(2) for x in room)
+    repeated.unflatten(3, (masters.shape[3], -1)).copy_(masters[..., None])
+    (o, c_hat, i, f), (i_master, f_master) = gates.unbind(2), repeated.unbind(2)
+    (for_c_hat, for_i, for_f), (for_i_master, for_f_master) = for_others.unbind(2), for_masters.unbind(2)
+    torch.mul(i_master, f_master, out=both)
+    torch.tanh(c, out=t)
+    tanh_back(o, t, grad_input=for_c)
+    sigmoid_back(t, o, grad_input=for_o)
+    torch.sub(f_master, both, out=before).addcmul_(both, f)  # a
+    torch.sub(i_master, both, out=for_c_hat).addcmul_(both, i)  # b
+    tanh_back(for_c_hat, c_hat, grad_input=for_c_hat)
+    torch.addcmul(c_hat, c_hat, i, value=-1, out=for_i)
+    torch.addcmul(c_before, c_before, f, value=-1, out=for_f)
+    torch.add(for_i, for_f, out=t)  # ĉ (1 - i) + c₋ (1 - f)
+    torch.addcmul(c_hat, f_master, t, value=-1, out=for_i_master)
+    torch.addcmul(c_before, i_master, t, value=-1, out=for_f_master)
+    for_others[:, :, 1:].mul_(both[:, :, None]).mul_(gates[:, :, 2:])
+    for away in (~m for m in mask):
+        for slope in for_c, for_o, *for_others.unbind(2), *for_masters.unbind(2):
+            slope.masked_fill_(away, 0.0)
+        before.masked_fill_(away, 1.0)
+    return for_c, for_o, for_others, for_masters, before
+
+
+def in_turn(*parts: Any) -> Iterator[tuple[Any, ...]]:
+    """Each step of (T, …)."""
+    return zip(*(part.unbind() for part in parts), strict=True)
+
+
+def add_product(x: Any, h: Any, u: Any, out: Any) -> Any:
+    """x + h u; `out` may be of a wider dtype, which `addmm` refuses."""
+    return torch.addmm(x, h, u, out=out) if out.dtype == u.dtype else out.copy_(torch.addmm(x, h, u))
+
+
+def masters_of(p: Any, sums: Any, hard: bool) -> Any:
+    """ĩ and f̃ of their softmaxes (T, B, 2, n)."""
+    masters = (p.flatten(2) @ sums).view(p.shape)
+    return (masters > 0.5).to(p.dtype) if hard else masters
+
+
+def summing(master_input: str, u: Any, c: Any) -> Any:
     """The matrix (2n, 2n) by which the softmaxes of both masters become ĩ and f̃."""
     n = (u.shape[1] - 4 * u.shape[0]) // 2
-    ones = torch.ones(n, n, dtype=dtype, device=u.device)
+    ones = c.new_ones(n, n)
     return torch.block_diag(ones.tril(-1 if master_input == "paper" else 0), ones.triu())

@@ -199,18 +199,31 @@ def test_levels_say_how_much_is_forgotten() -> None:
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="elsewhere a compiler sees what is of no use")
-def test_steps_leave_nothing_where_no_gradient_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_leave_nothing_where_no_gradient_is_wanted() -> None:
     import torch
 
     from supple.ordered import torch_recurrence
 
-    traces, trace = [], torch_recurrence.Trace
-    monkeypatch.setattr(torch_recurrence, "Trace", lambda *parts: traces.append(parts) or trace(*parts))
     x = [torch.tensor(part, requires_grad=True) for part in draw()]
     want = recurrence(*x)
-    assert len(traces) == T
     with torch.no_grad():
         found = recurrence(*x)
-    assert len(traces) == T
+        for keep, steps in (True, T), (False, 1):
+            _, (_, gates, *_) = torch_recurrence.forward(("symmetric", False), *x, keep=keep)
+            assert gates.untyped_storage().nbytes() == steps * 8 * B * 4 * D
     for got, expected in zip(found, want, strict=True):
         np.testing.assert_array_equal(got, expected.detach())
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="elsewhere a compiler takes steps together as it likes")
+def test_blocks_of_steps_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after another, the last shorter, or all in one: with a mask, and levels that count."""
+    from supple.ordered import torch_recurrence
+
+    found = []
+    for size in 1, 2, T, 9:
+        monkeypatch.setattr(torch_recurrence, "BLOCK", size)
+        found.append(gradients(score(recurrence, [mask()]), [ops.convert_to_tensor(x) for x in draw()])[0])
+    for other in found[1:]:
+        for got, expected in zip(other, found[0], strict=True):
+            np.testing.assert_allclose(numpy(got), numpy(expected), atol=1e-12)
