@@ -41,7 +41,11 @@ from supple.ordered.trees import Tree
 
 HERE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("SUPPLE_DATA", HERE.parents[1] / "shared" / "data"))
-LAYERS = "onlstm", "lstm"
+KINDS: dict[str, dict[str, Any]] = {
+    "onlstm": {},
+    "lstm": {"layer": "lstm"},
+    "paper": {"master_input": "paper"},
+}
 Figures = dict[str, Any]
 
 
@@ -76,6 +80,7 @@ def main(
     sinica_epochs: int = 3,
     seeds: int = 3,
     lstm_seeds: int | None = None,
+    paper_seeds: int = 0,
     only: str = "",
     work: Path = HERE / "work" / "ordered",
     out: Path = HERE / "results" / "ordered_parsing.json",
@@ -87,6 +92,7 @@ def main(
         sinica_epochs: The same of Chinese, of 2.4 M words an epoch.
         seeds: Models of each kind; an epoch takes a core 8 minutes, of Chinese 20. 0 for what ships alone.
         lstm_seeds: Models of LSTM, if not as many.
+        paper_seeds: Models of ON-LSTM with the master input gate in the form of the paper.
         only: penn or sinica; both without it. What the JSON file has of the other stays.
         work: Folder for texts, models and checkpoints.
         out: The JSON file.
@@ -95,7 +101,7 @@ def main(
         print(f"skipped: no trees/ in {DATA}; set SUPPLE_DATA to the folder that holds it")
         return
     report = json.loads(out.read_text("utf-8")) if only and out.exists() else {}
-    counts = {"onlstm": seeds, "lstm": seeds if lstm_seeds is None else lstm_seeds}
+    counts = {"onlstm": seeds, "lstm": seeds if lstm_seeds is None else lstm_seeds, "paper": paper_seeds}
     for name, epochs in ("penn", penn_epochs), ("sinica", sinica_epochs):
         if only in ("", name):
             language = LANGUAGES[name]
@@ -125,15 +131,15 @@ def measured(
     found: Figures = {"sentences": {name: len(places) for name, places in corpus.slices.items()}}
     found |= {"baselines": f1s(corpus, {}), "shipped": [figures(ships, corpus)]}
     train, valid = corpus.folder / "train.txt", corpus.folder / "valid.txt"
-    for layer, count in seeds.items():
+    for kind, count in seeds.items():
         for seed in range(count):
-            place = folder / f"{layer}-{seed}"
-            recipe = replace(ships.recipe, layer=layer, epochs=epochs, seed=seed)
+            place = folder / f"{kind}-{seed}"
+            recipe = replace(ships.recipe, **KINDS[kind], epochs=epochs, seed=seed)
             if recipe != ships.recipe and not (place / "figures.json").exists():
                 model = fit(recipe, train, valid, place, resume=True)
                 write_json(place / "figures.json", figures(model, corpus) | effort(place))
             mine = read_json(place / "figures.json", dict) if recipe != ships.recipe else found["shipped"][0]
-            found.setdefault(layer, []).append(mine)
+            found.setdefault(kind, []).append(mine)
     return found
 
 
@@ -193,31 +199,31 @@ def f1s(corpus: Corpus, trees: Mapping[str, list[Tree]]) -> dict[str, dict[str, 
 
 def show(name: str, found: Figures) -> None:
     """Three tables: perplexities, F1, saturation; of models the mean ± deviation over seeds."""
-    models = {layer: found[layer] for layer in ("shipped", *LAYERS) if layer in found}
+    models = {kind: found[kind] for kind in ("shipped", *KINDS) if kind in found}
     console = Console(width=100, highlight=False)
     title = f"{name}: {found['epochs']} epochs each"
     table = titled(title, "model", "seeds", "parameters", "minutes", "perplexity", "unknown words")
-    for layer, runs in models.items():
+    for kind, runs in models.items():
         minutes = spread([run["minutes"] for run in runs if "minutes" in run])
         perplexity, unknown = spread([run["valid"] for run in runs]), f"{100 * runs[0]['unknown']:.1f}%"
         parameters = f"{runs[0]['parameters']:,}"
-        table.add_row(layer, str(len(runs)), parameters, minutes, perplexity, unknown)
+        table.add_row(kind, str(len(runs)), parameters, minutes, perplexity, unknown)
     console.print(table)
     table = titled("F1", "parser", *(f"{each} ({count:,})" for each, count in found["sentences"].items()))
     for parser, f1 in found["baselines"].items():
         table.add_row(parser, *(f"{value:.1f}" for value in f1.values()))
-    for layer, runs in models.items():
+    for kind, runs in models.items():
         for state in "untrained", "trained":
             table.add_section()
             for parser in runs[0][state]:
                 row = (spread([run[state][parser][each] for run in runs]) for each in found["sentences"])
-                table.add_row(f"{layer} {state}, {parser}", *row)
+                table.add_row(f"{kind} {state}, {parser}", *row)
     console.print(table)
     table = titled("levels", "", "within .001 of another", "equal to another", "5%", "50%", "95%")
-    for layer, runs in models.items():
+    for kind, runs in models.items():
         for each, values in runs[0]["saturation"].items():
             row = (spread([run["saturation"][each][key] for run in runs], 3) for key in values)
-            table.add_row(f"{layer}, {each}", *row)
+            table.add_row(f"{kind}, {each}", *row)
     console.print(table)
 
 

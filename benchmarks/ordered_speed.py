@@ -1,9 +1,9 @@
 """Three layers of ON-LSTM beside three of LSTM, forward and backward, in turn; and beside what products cost.
 
-On JAX the LSTM is Keras's, and `products` are the matrix products of such layers alone, in the same order,
-with no gates between: what is above their time is the price of the gates. On PyTorch the LSTM is torch.nn's,
-which is fused, and `plain` an ON-LSTM as one writes it down: a step is a product of inputs, one of states and
-the gates, and autograd does the rest. A ratio is to the LSTM of the same round; figures are medians.
+The LSTM is Keras's, but on PyTorch torch.nn's, which is fused. On JAX `products` are the matrix products of
+such layers alone, in the same order, with no gates between: what is above their time is the price of the
+gates. On PyTorch `plain` is an ON-LSTM as one writes it down: a step is a product of inputs, one of states
+and the gates, and autograd does the rest. A ratio is to the LSTM of the same round; figures are medians.
 Windows are of 20 rows and 70 steps, and nothing is dropped.
 """
 
@@ -47,10 +47,7 @@ def main(*, rounds: int = 9, size: str = "all", out: Path = HERE / "results") ->
         out: The folder of the JSON file, which is named by the backend.
     """
     backend, load = keras.backend.backend(), os.getloadavg()
-    variants = {"jax": of_jax, "torch": of_torch}.get(backend)
-    if variants is None:
-        print(f"skipped: nothing to compare with on {backend}; set KERAS_BACKEND to jax or torch")
-        return
+    variants = {"jax": of_jax, "torch": of_torch, "tensorflow": of_tensorflow}[backend]
     rows = []
     for name in SIZES if size == "all" else [size]:
         x = np.random.default_rng(0).normal(size=(ROWS, STEPS, SIZES[name][0])).astype("float32")
@@ -193,6 +190,30 @@ def of_torch(x: np.ndarray, sizes: tuple[int, ...]) -> Runs:
         "LSTM": run(through(first), [w for layer in fused for w in layer.parameters()]),
         "plain": run(through(plain), weights),
     }
+
+
+def of_tensorflow(x: np.ndarray, sizes: tuple[int, ...]) -> Runs:
+    import tensorflow as tf
+
+    tensor = tf.constant(x)
+
+    def run(kind: str) -> Callable[[], Any]:
+        stack = layers(kind, sizes)
+        variables = [v.value for layer in stack for v in layer.trainable_variables]
+
+        @tf.function
+        def slope(x: Any) -> Any:
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = x
+                for layer in stack:
+                    y = layer(y)
+                loss = ops.mean(y**2)
+            return tape.gradient(loss, [x, *variables])
+
+        return lambda: [gradient.numpy() for gradient in slope(tensor)[:1]]
+
+    return {"ON-LSTM": run("ON-LSTM"), "LSTM": run("LSTM")}
 
 
 def plain_layers(sizes: tuple[int, ...]) -> tuple[list[Callable[[Any], Any]], list[Any]]:
