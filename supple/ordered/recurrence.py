@@ -41,7 +41,6 @@ def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...
     places = [flat(part) for part in mask] or [None]
     found = slopes(flat(z), flat(c_before), flat(c), places[0], *form)
     s = Slopes(*(ops.reshape(part, (*ops.shape(h)[:2], part.shape[-1])) for part in found))
-    u_t = ops.transpose(u)  # before the loop: in it, each of T products would be of the turned matrix
     until = triangle(s.p_i.shape[-1], c0.dtype)
 
     def body(state: Any, x: Any) -> tuple[Any, Any]:
@@ -50,7 +49,7 @@ def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...
         dh = dh + by_h
         dz, dc = step_back(dh, dc, by_d, s, until, form[0])
         dz = ops.cast(dz, u.dtype)
-        before = ops.cast(dz @ u_t, dh.dtype)
+        before = ops.cast(ops.einsum("bz,dz->bd", dz, u), dh.dtype)  # not @ uᵀ: that turns u, once or T times
         return (before + ops.where(mask[0], 0.0, dh) if mask else before, dc), dz
 
     by_h, by_d = ops.cast(by_h, c0.dtype), ops.where(mask[0][..., 0], by_d, 0.0) if mask else by_d

@@ -33,8 +33,7 @@ def forward(
     z_c_hat, level, cells = z_gates[:, 1], levels[..., None], masters.view(rows, 2 * n, size // n)
     (i_master, f_master), (b, a) = masters.split(1, 1), shares.unbind(1)
     parts = p, p.flatten(2), gates, gates[:, :, 0], gates[:, :, 1], gates[:, :, 2:], h_all, c_all[1:]
-    h = h0
-    c_all[0] = c = c0
+    h, c, c_all[0] = h0, c0, c0
     with torch.inference_mode():  # in which calls are shorter
         for x, p_now, p_flat, g, o, c_hat, i_and_f, h_now, c_now, *here in in_turn(zx, *parts, *mask):
             add_product(x, h, u, out=z)
