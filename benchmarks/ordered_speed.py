@@ -1,10 +1,10 @@
 """Three layers of ON-LSTM beside three of LSTM, forward and backward, in turn; and beside what products cost.
 
-The LSTM is Keras's, but on PyTorch torch.nn's, which is fused. On JAX `products` are the matrix products of
-such layers alone, in the same order, with no gates between: what is above their time is the price of the
-gates. On PyTorch `plain` is an ON-LSTM as one writes it down: a step is a product of inputs, one of states
-and the gates, and autograd does the rest. A ratio is to the LSTM of the same round; figures are medians.
-Windows are of 20 rows and 70 steps, and nothing is dropped.
+The LSTM is Keras's and, where PyTorch is installed, torch.nn's, which is fused; a ratio is to the faster one,
+of the same round. On JAX `products` are the matrix products of such layers alone, in the same order, with no
+gates between: what is above their time is the price of the gates. On PyTorch `plain` is an ON-LSTM as one
+writes it down: a step is a product of inputs, one of states and the gates, and autograd does the rest.
+Figures are medians. Windows are of 20 rows and 70 steps, and nothing is dropped.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import platform
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -33,6 +35,7 @@ from keras import ops  # isort: skip
 
 HERE = Path(__file__).parent
 ROWS, STEPS, CHUNK = 20, 70, 10
+LSTMS = "Keras's LSTM", "torch.nn's LSTM"
 SIZES = {"small": (200, 400, 400, 200), "paper": (400, 1150, 1150, 400)}  # what goes in, then units
 
 Runs = dict[str, Callable[[], Any]]
@@ -58,7 +61,8 @@ def main(*, rounds: int = 9, size: str = "all", out: Path = HERE / "results") ->
         "cores": os.cpu_count(),
         "python": platform.python_version(),
     }
-    machine |= {backend: __import__(backend).__version__, "load": [load, os.getloadavg()]}
+    machine |= {name: version(name) for name in {backend, "torch"} if find_spec(name)}
+    machine["load"] = [load, os.getloadavg()]
     path = out / f"ordered_speed_{backend}.json"
     path.write_text(json.dumps({"rows": rows, "machine": machine}, indent=1) + "\n", "utf-8")
 
@@ -75,16 +79,16 @@ def alternate(runs: Runs, rounds: int) -> dict[str, list[float]]:
 
 
 def figures(seconds: dict[str, list[float]], size: str) -> list[dict[str, Any]]:
-    """Of each variant the time of a window, its ratio to the LSTM's, and what comes of it."""
-    rows = []
+    """Of each variant the time of a window, its ratio to the faster LSTM's, and what comes of it."""
+    rows, fastest = [], min((times for name, times in seconds.items() if name in LSTMS), key=median)
     for name, times in seconds.items():
         found = {
             "variant": name,
             "milliseconds": 1e3 * median(times),
-            "ratio": median(a / b for a, b in zip(times, seconds["LSTM"], strict=True)),
+            "ratio": median(a / b for a, b in zip(times, fastest, strict=True)),
             "tokens_per_second": ROWS * STEPS / median(times),
         }
-        masters = 0 if name == "LSTM" else 2 / CHUNK
+        masters = 0 if name in LSTMS else 2 / CHUNK
         found["gflop_per_second"] = 1e-9 * flop(SIZES[size], masters) * found["tokens_per_second"]
         rows.append(found)
     return rows
@@ -124,7 +128,8 @@ def of_jax(x: np.ndarray, sizes: tuple[int, ...]) -> Runs:
         slope, weights = jax.jit(jax.value_and_grad(loss, (0, 1))), [v.value for v in variables]
         return lambda: jax.block_until_ready(slope(weights, x))
 
-    return {"ON-LSTM": run("ON-LSTM"), "LSTM": run("LSTM"), "products": products(x, sizes)}
+    lstms = {LSTMS[0]: run("LSTM")} | fused(x, sizes)
+    return {"ON-LSTM": run("ON-LSTM")} | lstms | {"products": products(x, sizes)}
 
 
 def products(x: np.ndarray, sizes: tuple[int, ...]) -> Callable[[], Any]:
@@ -161,35 +166,44 @@ def products(x: np.ndarray, sizes: tuple[int, ...]) -> Callable[[], Any]:
             dh = (dz @ w.T).reshape(x.shape)
         return found, dh
 
-    compiled, x = jax.jit(both), np.ascontiguousarray(x.swapaxes(0, 1))
-    return lambda: jax.block_until_ready(compiled(x, weights))
+    compiled, given = jax.jit(both), jax.device_put((x.swapaxes(0, 1), weights))
+    return lambda: jax.block_until_ready(compiled(*given))
 
 
 def of_torch(x: np.ndarray, sizes: tuple[int, ...]) -> Runs:
+    ours, (plain, weights) = layers("ON-LSTM", sizes), plain_layers(sizes)
+    variables = [variable.value for layer in ours for variable in layer.trainable_variables]
+    return {
+        "ON-LSTM": gradient_of(x, ours, variables),
+        **fused(x, sizes),
+        "plain": gradient_of(x, plain, weights),
+    }
+
+
+def fused(x: np.ndarray, sizes: tuple[int, ...]) -> Runs:
+    """torch.nn's LSTM, if PyTorch is there."""
+    if not find_spec("torch"):
+        return {}
+    import torch
+
+    stack = [torch.nn.LSTM(a, b, batch_first=True) for a, b in pairwise(sizes)]
+    first = [lambda x, layer=layer: layer(x)[0] for layer in stack]
+    return {LSTMS[1]: gradient_of(x, first, [weight for layer in stack for weight in layer.parameters()])}
+
+
+def gradient_of(x: np.ndarray, stack: list[Callable[[Any], Any]], weights: list[Any]) -> Callable[[], Any]:
+    """What `of_jax` runs, on PyTorch."""
     import torch
 
     tensor = torch.tensor(x).requires_grad_()
 
-    def run(forward: Callable[[Any], Any], weights: list[Any]) -> Callable[[], Any]:
-        return lambda: torch.autograd.grad(forward(tensor).square().mean(), [tensor, *weights])
+    def run() -> Any:
+        y = tensor
+        for layer in stack:
+            y = layer(y)
+        return torch.autograd.grad(y.square().mean(), [tensor, *weights])
 
-    def through(stack: list[Callable[[Any], Any]]) -> Callable[[Any], Any]:
-        def forward(x: Any) -> Any:
-            for layer in stack:
-                x = layer(x)
-            return x
-
-        return forward
-
-    ours = layers("ON-LSTM", sizes)
-    fused = [torch.nn.LSTM(a, b, batch_first=True) for a, b in pairwise(sizes)]
-    first = [lambda x, layer=layer: layer(x)[0] for layer in fused]
-    plain, weights = plain_layers(sizes)
-    return {
-        "ON-LSTM": run(through(ours), [v.value for layer in ours for v in layer.trainable_variables]),
-        "LSTM": run(through(first), [w for layer in fused for w in layer.parameters()]),
-        "plain": run(through(plain), weights),
-    }
+    return run
 
 
 def of_tensorflow(x: np.ndarray, sizes: tuple[int, ...]) -> Runs:
@@ -213,7 +227,7 @@ def of_tensorflow(x: np.ndarray, sizes: tuple[int, ...]) -> Runs:
 
         return lambda: [gradient.numpy() for gradient in slope(tensor)[:1]]
 
-    return {"ON-LSTM": run("ON-LSTM"), "LSTM": run("LSTM")}
+    return {"ON-LSTM": run("ON-LSTM"), LSTMS[0]: run("LSTM")} | fused(x, sizes)
 
 
 def plain_layers(sizes: tuple[int, ...]) -> tuple[list[Callable[[Any], Any]], list[Any]]:
@@ -254,7 +268,7 @@ def show(rows: list[dict[str, Any]], backend: str) -> None:
     """A line a size and variant."""
     title = f"three layers on {backend}, forward and backward, of {ROWS} × {STEPS} tokens"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for column in ("size", "variant", "ms", "of the LSTM's time", "tokens/s", "GFLOP/s"):
+    for column in ("size", "variant", "ms", "of the faster LSTM's time", "tokens/s", "GFLOP/s"):
         table.add_column(column, justify="left" if column in ("size", "variant") else "right")
     for row in rows:
         figures = f"{row['milliseconds']:.0f}", f"{row['ratio']:.2f}", f"{row['tokens_per_second']:,.0f}"

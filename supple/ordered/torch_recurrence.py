@@ -72,33 +72,29 @@ def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...
     dz_parts = dz, dz_masters, dz_gates[:, :, 0], dz_gates[:, :, 1:]
     dc_now, by_cells = empty(rows, size), empty(rows, 2, size)
     by_levels, d_p = empty(rows, 2 * n), empty(rows, 2, n)
-    dc_pair, chunks, ones = dc_now[:, None], by_cells.view(-1, size // n), c_all.new_ones(size // n)
-    by_chunks, d_p_flat = by_levels.view(-1), d_p.flatten(1)
+    dc_pair, chunks, ones = dc_now[:, None], by_cells.view(-1, size // n), c_all.new_ones(size // n, 1)
+    by_chunks, d_p_flat = by_levels.view(-1, 1), d_p.flatten(1)
     room = [empty(min(steps, BLOCK), rows, count, size) for count in ROOM]
     with torch.inference_mode():
         for start in reversed(range(0, steps, BLOCK)):
             block = slice(start, start + BLOCK)
             masters, here = masters_of(p[block], sums, hard), [m[block] for m in mask]
             found = slopes(room, masters, gates[block], c_all[:-1][block], c_all[1:][block], *here)
-            parts = (
-                *(x[block] for x in (*dz_parts, by_p, p, by_h)),
-                *found,
-                *((~m).to(dc.dtype) for m in here),
-            )
-            for dz_now, dz_m, dz_o, dz_others, by_p_now, p_now, by_h_now, *rest in reversed(
-                [*in_turn(*parts)]
-            ):
-                dc_by_h, o_by_h, others_by_c, masters_by_c, before, *stays = rest
+            of_steps = [x[block] for x in (*dz_parts, by_p, p, by_h)]
+            stays = [(~m).to(dc.dtype) for m in here]
+            backwards = reversed([*in_turn(*of_steps, *found, *stays)])
+            for dz_now, dz_m, dz_o, dz_others, by_p_now, p_now, by_h_now, *rest in backwards:
+                dc_by_h, o_by_h, others_by_c, masters_by_c, before, *stay = rest
                 torch.addcmul(dc, dh, dc_by_h, out=dc_now)
                 torch.mul(dh, o_by_h, out=dz_o)
                 torch.mul(dc_pair, others_by_c, out=dz_others)
                 torch.mul(dc_pair, masters_by_c, out=by_cells)
-                torch.mv(chunks, ones, out=by_chunks)
+                torch.mm(chunks, ones, out=by_chunks)
                 torch.addmm(by_p_now, by_levels, sums_t, out=d_p_flat)
                 dz_m.copy_(torch._softmax_backward_data(d_p, p_now, -1, dc.dtype))
                 dc = dc_now * before
-                dh_before = add_product(by_h_now, dz_now, u_t, out=torch.empty_like(dh))
-                dh = dh_before.addcmul_(dh, *stays) if stays else dh_before
+                dh_before = torch.addmm(by_h_now, dz_now, u_t).to(dc.dtype)
+                dh = dh_before.addcmul_(dh, *stay) if stay else dh_before
     du = torch.addmm(h0.T @ dz[0], h_all[:-1].flatten(0, 1).T, dz[1:].flatten(0, 1))
     return dz, du, dh.to(h0.dtype, copy=True), dc.clone(), *(None for _ in mask)
 
