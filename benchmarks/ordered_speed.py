@@ -215,7 +215,7 @@ def of_tensorflow(x: np.ndarray, sizes: tuple[int, ...]) -> Runs:
         stack = layers(kind, sizes)
         variables = [v.value for layer in stack for v in layer.trainable_variables]
 
-        @tf.function
+        @tf.function(jit_compile=True)  # as `fit` of Keras does
         def slope(x: Any) -> Any:
             with tf.GradientTape() as tape:
                 tape.watch(x)
