@@ -61,7 +61,7 @@ def main(*, rounds: int = 9, size: str = "all", out: Path = HERE / "results") ->
         "cores": os.cpu_count(),
         "python": platform.python_version(),
     }
-    machine |= {name: version(name) for name in {backend, "torch"} if find_spec(name)}
+    machine |= {name: version(name) for name in sorted({backend, "torch"}) if find_spec(name)}
     machine["load"] = [load, os.getloadavg()]
     path = out / f"ordered_speed_{backend}.json"
     path.write_text(json.dumps({"rows": rows, "machine": machine}, indent=1) + "\n", "utf-8")
@@ -225,7 +225,7 @@ def of_tensorflow(x: np.ndarray, sizes: tuple[int, ...]) -> Runs:
                 loss = ops.mean(y**2)
             return tape.gradient(loss, [x, *variables])
 
-        return lambda: [gradient.numpy() for gradient in slope(tensor)[:1]]
+        return lambda: slope(tensor)[0].numpy()
 
     return {"ON-LSTM": run("ON-LSTM"), LSTMS[0]: run("LSTM")} | fused(x, sizes)
 

@@ -227,3 +227,15 @@ def test_blocks_of_steps_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     for other in found[1:]:
         for got, expected in zip(other, found[0], strict=True):
             np.testing.assert_allclose(numpy(got), numpy(expected), atol=1e-12)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="elsewhere nothing is written over")
+def test_a_gradient_can_be_asked_for_twice() -> None:
+    """It writes over nothing that it needs again."""
+    import torch
+
+    x = [torch.tensor(part, requires_grad=True) for part in draw()]
+    scored, _ = score(recurrence, [mask()])(*x)
+    first, second = (torch.autograd.grad(scored, x, retain_graph=True) for _ in range(2))
+    for got, expected in zip(second, first, strict=True):
+        np.testing.assert_array_equal(got, expected)
