@@ -2,7 +2,7 @@
 
 What `supple.ordered.equations` has twice, for master input and master forget, for input and forget, is a pair
 here (B, 2, …), which one call computes. Calls write into memory that is there, and views of it are made for
-all steps at once. What a step multiplies gradients by is computed for a block of steps.
+a block of steps at once, as is what a step multiplies gradients by.
 """
 
 from __future__ import annotations
@@ -21,69 +21,78 @@ def forward(
 ) -> tuple[Any, Any]:
     """As that of `supple.ordered.recurrence`; without `keep` there is nothing for a gradient."""
     (steps, rows, width), size, sums, hard = zx.shape, c0.shape[1], summing(form[0], u, c0), form[1]
-    n = len(sums) // 2
-    # Of all steps: the softmaxes of the masters; o, ĉ, i and f, of which a step has use only once; h and c.
-    p = c0.new_empty(steps, rows, 2, n)
-    gates = c0.new_empty(steps if keep else 1, rows, 4, size).expand(steps, -1, -1, -1)
-    h_all, c_all = zx.new_empty(steps, rows, size), c0.new_empty(1 + steps, rows, size)
-    # Of one: z; ĩ and f̃, for a level and for a cell; ω; b and a; tanh(c).
-    z, levels, masters = c0.new_empty(rows, width), c0.new_empty(rows, 2 * n), c0.new_empty(rows, 2, size)
-    both, shares, t = torch.empty_like(masters[:, :1]), torch.empty_like(masters), torch.empty_like(c0)
-    z_masters, z_gates = z[:, : 2 * n].view(rows, 2, n), z[:, 2 * n :].view(rows, 4, size)
-    z_c_hat, level, cells = z_gates[:, 1], levels[..., None], masters.view(rows, 2 * n, size // n)
-    (i_master, f_master), (b, a) = masters.split(1, 1), shares.unbind(1)
-    parts = p, p.flatten(2), gates, gates[:, :, 0], gates[:, :, 1], gates[:, :, 2:], h_all, c_all[1:]
+    n, kept = len(sums) // 2, steps if keep else 1
+    # Of all steps: the softmaxes of the masters, and σ(z) with ĉ in its place, of which a step has use only
+    # once; ĩ and f̃; h and c.
+    p = c0.new_empty(kept, rows, 2, n).expand(steps, -1, -1, -1)
+    sigmoids = c0.new_empty(kept, rows, width).expand(steps, -1, -1)
+    gates = sigmoids[:, :, 2 * n :].unflatten(2, (4, size))
+    levels, h_all = c0.new_empty(steps, rows, 2 * n), zx.new_empty(steps, rows, size)
+    c_all = c0.new_empty(1 + steps, rows, size)
+    # Of one: z, and products of which it is the sum; ĩ and f̃ for a cell; ω; b and a; tanh(c).
+    u_parts, h_parts = in_parts(u.T).transpose(1, 2), in_parts(h0)
+    products, z = u.new_empty(len(u_parts), rows, width), c0.new_empty(rows, width)
+    summands = products.unbind()
+    masters, t = c0.new_empty(rows, 2, size), torch.empty_like(c0)
+    both, shares = torch.empty_like(masters[:, :1]), torch.empty_like(masters)
+    z_masters, z_c_hat = z[:, : 2 * n].view(rows, 2, n), z[:, 2 * n + size : 2 * n + 2 * size]
+    cells, (i_master, f_master), (b, a) = masters.view(rows, 2 * n, -1), masters.split(1, 1), shares.unbind(1)
+    parts = zx, h_all, in_parts(h_all, 1), c_all[1:], p, p.flatten(2), levels, levels[..., None], sigmoids
+    in_turn = steps_of(*parts, gates[:, :, 0], gates[:, :, 1], gates[:, :, 2:], *mask)
     h, c, c_all[0] = h0, c0, c0
-    with torch.inference_mode():  # in which calls are shorter
-        for x, p_now, p_flat, g, o, c_hat, i_and_f, h_now, c_now, *here in in_turn(zx, *parts, *mask):
-            add_product(x, h, u, out=z)
+    with torch.inference_mode():  # in which calls are shorter, of views made in it too
+        for x, h_now, h_split, c_now, p_now, p_flat, level, column, g, o, c_hat, i_f, *here in in_turn:
+            torch.bmm(h_parts, u_parts, out=products)
+            add(x, summands, out=z)
             torch.softmax(z_masters, -1, out=p_now)
-            torch.sigmoid(z_gates, out=g)
+            torch.sigmoid(z, out=g)  # whole, as two threads then share it
             torch.tanh(z_c_hat, out=c_hat)
-            torch.mm(p_flat, sums, out=levels)
-            cells.copy_(level > 0.5 if hard else level)
+            torch.mm(p_flat, sums, out=level)
+            cells.copy_(column.gt_(0.5) if hard else column)
             torch.mul(i_master, f_master, out=both)
-            torch.sub(masters, both, out=shares).addcmul_(both, i_and_f)
+            torch.sub(masters, both, out=shares).addcmul_(both, i_f)
             torch.mul(b, c_hat, out=c_now).addcmul_(a, c)
             torch.mul(o, torch.tanh(c_now, out=t), out=h_now)
             if here:
                 torch.where(here[0], h_now, h, out=h_now)
                 torch.where(here[0], c_now, c, out=c_now)
-            h, c = h_now, c_now
-    d = 1 - masters_of(p, sums, hard)[:, :, 1].mean(-1)
+            h, h_parts, c = h_now, h_split, c_now
+    d = 1 - levels[..., n:].mean(-1)
     if mask:
         d = d.where(mask[0][..., 0], 0.0)
-    return (h_all, c_all[-1].clone(), d), (p, gates, c_all, h_all, u, h0, *mask)
+    return (h_all, c_all[-1].clone(), d), (p, levels, gates, c_all, h_all, u, h0, *mask)
 
 
 def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...]:
     """The gradients of the arguments of `forward` from those of its value."""
-    p, gates, c_all, h_all, u, h0, *mask = kept
+    p, levels, gates, c_all, h_all, u, h0, *mask = kept
     by_h, dc, by_d = gradient
-    (steps, rows, _, n), size, sums, hard = p.shape, c_all.shape[2], summing(form[0], u, c_all), form[1]
-    empty, sums_t, u_t = c_all.new_empty, sums.T.contiguous(), u.T.contiguous()
+    (steps, rows, _, n), size, sums = p.shape, c_all.shape[2], summing(form[0], u, c_all)
+    empty, sums_t, u_parts = c_all.new_empty, sums.T.contiguous(), in_parts(u).transpose(1, 2).contiguous()
     if mask:
         by_d, p = by_d.where(mask[0][..., 0], 0.0), p.where(mask[0][..., None], 0.0)
     by_p = by_d[..., None] * (-sums[:, n:].sum(1) / n)  # of levels alone
-    dh, by_h = by_h[-1].to(dc.dtype), torch.cat([torch.zeros_like(by_h[:1]), by_h[:-1]])
+    dh, by_h = by_h[-1].to(dc.dtype), [torch.zeros_like(by_h[0]), *by_h[:-1]]
     # Of all steps: dz, and its parts. Of one: dc; gradients by ĩ and f̃, of a cell and of a level; those by p.
     dz = u.new_empty(steps, rows, u.shape[1])
     dz_masters, dz_gates = dz[..., : 2 * n].unflatten(2, (2, n)), dz[..., 2 * n :].unflatten(2, (4, size))
-    dz_parts = dz, dz_masters, dz_gates[:, :, 0], dz_gates[:, :, 1:]
+    dz_parts = in_parts(dz, 1), dz_masters, dz_gates[:, :, 0], dz_gates[:, :, 1:]
     dc_now, by_cells = empty(rows, size), empty(rows, 2, size)
     by_levels, d_p = empty(rows, 2 * n), empty(rows, 2, n)
     dc_pair, chunks, ones = dc_now[:, None], by_cells.view(-1, size // n), c_all.new_ones(size // n, 1)
     by_chunks, d_p_flat = by_levels.view(-1, 1), d_p.flatten(1)
+    products = u.new_empty(len(u_parts), rows, size)
+    summands = products.unbind()
     room = [empty(min(steps, BLOCK), rows, count, size) for count in ROOM]
     with torch.inference_mode():
         for start in reversed(range(0, steps, BLOCK)):
             block = slice(start, start + BLOCK)
-            masters, here = masters_of(p[block], sums, hard), [m[block] for m in mask]
+            masters, here = levels[block].unflatten(2, (2, n)), [m[block] for m in mask]
             found = slopes(room, masters, gates[block], c_all[:-1][block], c_all[1:][block], *here)
-            of_steps = [x[block] for x in (*dz_parts, by_p, p, by_h)]
+            of_steps = [x[block] for x in (by_h, *dz_parts, by_p, p)]
             stays = [(~m).to(dc.dtype) for m in here]
-            backwards = reversed([*in_turn(*of_steps, *found, *stays)])
-            for dz_now, dz_m, dz_o, dz_others, by_p_now, p_now, by_h_now, *rest in backwards:
+            backwards = reversed([*zip(*of_steps, *found, *stays, strict=True)])
+            for by_h_before, dz_now, dz_m, dz_o, dz_others, by_p_now, p_now, *rest in backwards:
                 dc_by_h, o_by_h, others_by_c, masters_by_c, before, *stay = rest
                 torch.addcmul(dc, dh, dc_by_h, out=dc_now)
                 torch.mul(dh, o_by_h, out=dz_o)
@@ -93,7 +102,8 @@ def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...
                 torch.addmm(by_p_now, by_levels, sums_t, out=d_p_flat)
                 dz_m.copy_(torch._softmax_backward_data(d_p, p_now, -1, dc.dtype))
                 dc = dc_now * before
-                dh_before = torch.addmm(by_h_now, dz_now, u_t).to(dc.dtype)
+                torch.bmm(dz_now, u_parts, out=products)
+                dh_before = add(by_h_before, summands).to(dc.dtype)
                 dh = dh_before.addcmul_(dh, *stay) if stay else dh_before
     du = torch.addmm(h0.T @ dz[0], h_all[:-1].flatten(0, 1).T, dz[1:].flatten(0, 1))
     return dz, du, dh.to(h0.dtype, copy=True), dc.clone(), *(None for _ in mask)
@@ -132,20 +142,26 @@ def slopes(room: list[Any], masters: Any, gates: Any, c_before: Any, c: Any, *ma
     return for_c, for_o, for_others, for_masters, before
 
 
-def in_turn(*parts: Any) -> Iterator[tuple[Any, ...]]:
-    """Each step of (T, …)."""
-    return zip(*(part.unbind() for part in parts), strict=True)
+def steps_of(*parts: Any) -> Iterator[tuple[Any, ...]]:
+    """Each step of (T, …), by views of a block: those of all would wake the garbage collector."""
+    for start in range(0, len(parts[0]), BLOCK):
+        yield from zip(*(part[start : start + BLOCK] for part in parts), strict=True)
 
 
-def add_product(x: Any, h: Any, u: Any, out: Any) -> Any:
-    """x + h u; `out` may be of a wider dtype, which `addmm` refuses."""
-    return torch.addmm(x, h, u, out=out) if out.dtype == u.dtype else out.copy_(torch.addmm(x, h, u))
+def in_parts(x: Any, dim: int = 0) -> Any:
+    """x (…, K) as (2, …, K / 2), or (1, …, K) if K is odd; the new dimension is `dim`.
+
+    A sum of the products of halves takes less time than a product, in which threads share each step.
+    """
+    return x.unflatten(-1, (1 if x.shape[-1] % 2 else 2, -1)).movedim(-2, dim)
 
 
-def masters_of(p: Any, sums: Any, hard: bool) -> Any:
-    """ĩ and f̃ of their softmaxes (T, B, 2, n)."""
-    masters = (p.flatten(2) @ sums).view(p.shape)
-    return (masters > 0.5).to(p.dtype) if hard else masters
+def add(x: Any, summands: Any, out: Any = None) -> Any:
+    """x + Σ summands."""
+    total = torch.add(x, summands[0], out=out)
+    for summand in summands[1:]:
+        total.add_(summand)
+    return total
 
 
 def summing(master_input: str, u: Any, c: Any) -> Any:

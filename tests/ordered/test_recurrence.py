@@ -66,10 +66,10 @@ def test_a_step_is_its_equations(
         np.testing.assert_allclose([found[0][k], found[1][k], found[2]], want, atol=1e-12)
 
 
-def draw(seed: int = 0) -> list[np.ndarray]:
+def draw(seed: int = 0, size: int = D) -> list[np.ndarray]:
     """W x + b, U, h₀ and c₀."""
-    rng = np.random.default_rng(seed)
-    return [rng.normal(size=shape) for shape in ((T, B, WIDTH), (D, WIDTH), (B, D), (B, D))]
+    rng, width = np.random.default_rng(seed), 4 * size + 2 * N
+    return [rng.normal(size=shape) for shape in ((T, B, width), (size, width), (B, size), (B, size))]
 
 
 def mask() -> np.ndarray:
@@ -86,10 +86,10 @@ def plain(zx: Any, u: Any, h: Any, c: Any, *masks: Any, **form: Any) -> tuple[An
     return ops.stack(outputs), c, ops.stack(levels)
 
 
-def score(f: Any, masks: list[np.ndarray]) -> Any:
+def score(f: Any, masks: list[np.ndarray], size: int = D) -> Any:
     """A function of all that f gives and takes, with each number's weight its own."""
     rng = np.random.default_rng(1)
-    weights = [rng.normal(size=shape) for shape in ((T, B, D), (B, D), (T, B))]
+    weights = [rng.normal(size=shape) for shape in ((T, B, size), (B, size), (T, B))]
 
     def scored(*x: Any) -> tuple[Any, Any]:
         values = f(*x, *map(ops.convert_to_tensor, masks))
@@ -99,16 +99,16 @@ def score(f: Any, masks: list[np.ndarray]) -> Any:
     return scored
 
 
-@pytest.mark.parametrize("hard", [False, True])
-def test_the_gradient_is_that_of_autodiff(hard: bool) -> None:
-    """With a mask; without one, and in the paper's form, the published layers have it."""
+@pytest.mark.parametrize(("hard", "size"), [(False, D), (True, D), (False, D + N)])
+def test_the_gradient_is_that_of_autodiff(hard: bool, size: int) -> None:
+    """With a mask, of odd units too; without one, and in the form of the paper, the published layers have it."""
     masks = [mask()]
     found, want = (
-        compiled(lambda *x, f=f: gradients(score(partial(f, hard=hard), masks), x))
+        compiled(lambda *x, f=f: gradients(score(partial(f, hard=hard), masks, size), x))
         for f in (recurrence, plain)
     )
     with double():
-        x = [ops.convert_to_tensor(part) for part in draw()]
+        x = [ops.convert_to_tensor(part) for part in draw(0, size)]
         (by_x, values), (want_by_x, want_values) = found(*x), want(*x)
     for got, expected in zip([*by_x, *values], [*want_by_x, *want_values], strict=True):
         got, expected = (numpy(ops.stop_gradient(part)) for part in (got, expected))
@@ -209,8 +209,8 @@ def test_steps_leave_nothing_where_no_gradient_is_wanted() -> None:
     with torch.no_grad():
         found = recurrence(*x)
         for keep, steps in (True, T), (False, 1):
-            _, (_, gates, *_) = torch_recurrence.forward(("symmetric", False), *x, keep=keep)
-            assert gates.untyped_storage().nbytes() == steps * 8 * B * 4 * D
+            _, (_, _, gates, *_) = torch_recurrence.forward(("symmetric", False), *x, keep=keep)
+            assert gates.untyped_storage().nbytes() == steps * 8 * B * x[0].shape[-1]
     for got, expected in zip(found, want, strict=True):
         np.testing.assert_array_equal(got, expected.detach())
 
