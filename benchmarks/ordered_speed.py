@@ -4,7 +4,8 @@ The LSTM is Keras's and, where PyTorch is installed, torch.nn's, which is fused;
 of the same round. On JAX `products` are the matrix products of such layers alone, in the same order, with no
 gates between: what is above their time is the price of the gates. On PyTorch `plain` is an ON-LSTM as one
 writes it down: a step is a product of inputs, one of states and the gates, and autograd does the rest.
-Figures are medians. Windows are of 20 rows and 70 steps, and nothing is dropped.
+Figures are medians: of the windows of a process, then of processes, as ratios differ more between those, by
+where their memory lies, than within one. Windows are of 20 rows and 70 steps, and nothing is dropped.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import platform
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import pairwise
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,6 +29,7 @@ import cyclopts
 import numpy as np
 from rich import box
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from supple.ordered.layer import ONLSTM
@@ -41,20 +45,22 @@ SIZES = {"small": (200, 400, 400, 200), "paper": (400, 1150, 1150, 400)}  # what
 Runs = dict[str, Callable[[], Any]]
 
 
-def main(*, rounds: int = 9, size: str = "all", out: Path = HERE / "results") -> None:
+def main(*, rounds: int = 9, processes: int = 5, size: str = "all", out: Path = HERE / "results") -> None:
     """Time both sizes: print a table, and write the figures as JSON.
 
     Args:
-        rounds: Windows that each variant reads.
+        rounds: Windows that each variant reads in a process.
+        processes: How many processes there are, one after another.
         size: small, paper or all.
         out: The folder of the JSON file, which is named by the backend.
     """
-    backend, load = keras.backend.backend(), os.getloadavg()
-    variants = {"jax": of_jax, "torch": of_torch, "tensorflow": of_tensorflow}[backend]
-    rows = []
+    backend, load, rows = keras.backend.backend(), os.getloadavg(), []
     for name in SIZES if size == "all" else [size]:
-        x = np.random.default_rng(0).normal(size=(ROWS, STEPS, SIZES[name][0])).astype("float32")
-        rows += [{"size": name, **row} for row in figures(alternate(variants(x, SIZES[name]), rounds), name)]
+        found = [
+            apart(alternate, name, rounds)
+            for _ in track(range(processes), name, console=Console(stderr=True))
+        ]
+        rows += [{"size": name, **row} for row in figures(found, name)]
     show(rows, backend)
     machine = {
         "processor": platform.processor(),
@@ -67,8 +73,17 @@ def main(*, rounds: int = 9, size: str = "all", out: Path = HERE / "results") ->
     path.write_text(json.dumps({"rows": rows, "machine": machine}, indent=1) + "\n", "utf-8")
 
 
-def alternate(runs: Runs, rounds: int) -> dict[str, list[float]]:
-    """Seconds of each run in each round; before them come two that only warm up."""
+def apart(f: Callable[..., Any], *x: Any) -> Any:
+    """f(*x), of a process of its own."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(f, *x).result()
+
+
+def alternate(size: str, rounds: int) -> dict[str, list[float]]:
+    """Seconds of each variant in each round; before them come two that only warm up."""
+    variants = {"jax": of_jax, "torch": of_torch, "tensorflow": of_tensorflow}[keras.backend.backend()]
+    x = np.random.default_rng(0).normal(size=(ROWS, STEPS, SIZES[size][0])).astype("float32")
+    runs = variants(x, SIZES[size])
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(2 + rounds):
         for name, run in runs.items():
@@ -78,15 +93,18 @@ def alternate(runs: Runs, rounds: int) -> dict[str, list[float]]:
     return {name: times[2:] for name, times in seconds.items()}
 
 
-def figures(seconds: dict[str, list[float]], size: str) -> list[dict[str, Any]]:
+def figures(processes: list[dict[str, list[float]]], size: str) -> list[dict[str, Any]]:
     """Of each variant the time of a window, its ratio to the faster LSTM's, and what comes of it."""
-    rows, fastest = [], min((times for name, times in seconds.items() if name in LSTMS), key=median)
-    for name, times in seconds.items():
+    rows, seconds = [], {name: median(median(p[name]) for p in processes) for name in processes[0]}
+    fastest = min((name for name in seconds if name in LSTMS), key=seconds.__getitem__)
+    for name, time_ in seconds.items():
+        ratios = [median(a / b for a, b in zip(p[name], p[fastest], strict=True)) for p in processes]
         found = {
             "variant": name,
-            "milliseconds": 1e3 * median(times),
-            "ratio": median(a / b for a, b in zip(times, fastest, strict=True)),
-            "tokens_per_second": ROWS * STEPS / median(times),
+            "milliseconds": 1e3 * time_,
+            "ratio": median(ratios),
+            "ratios": sorted(ratios),
+            "tokens_per_second": ROWS * STEPS / time_,
         }
         masters = 0 if name in LSTMS else 2 / CHUNK
         found["gflop_per_second"] = 1e-9 * flop(SIZES[size], masters) * found["tokens_per_second"]
@@ -268,11 +286,20 @@ def show(rows: list[dict[str, Any]], backend: str) -> None:
     """A line a size and variant."""
     title = f"three layers on {backend}, forward and backward, of {ROWS} × {STEPS} tokens"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for column in ("size", "variant", "ms", "of the faster LSTM's time", "tokens/s", "GFLOP/s"):
+    for column in (
+        "size",
+        "variant",
+        "ms",
+        "of the faster LSTM's time",
+        "of processes",
+        "tokens/s",
+        "GFLOP/s",
+    ):
         table.add_column(column, justify="left" if column in ("size", "variant") else "right")
     for row in rows:
-        figures = f"{row['milliseconds']:.0f}", f"{row['ratio']:.2f}", f"{row['tokens_per_second']:,.0f}"
-        table.add_row(row["size"], row["variant"], *figures, f"{row['gflop_per_second']:.1f}")
+        ratios = f"{row['ratio']:.2f}", f"{row['ratios'][0]:.2f} to {row['ratios'][-1]:.2f}"
+        rates = f"{row['tokens_per_second']:,.0f}", f"{row['gflop_per_second']:.1f}"
+        table.add_row(row["size"], row["variant"], f"{row['milliseconds']:.0f}", *ratios, *rates)
     Console(width=100, highlight=False).print(table)
 
 

@@ -101,7 +101,7 @@ def score(f: Any, masks: list[np.ndarray], size: int = D) -> Any:
 
 @pytest.mark.parametrize(("hard", "size"), [(False, D), (True, D), (False, D + N)])
 def test_the_gradient_is_that_of_autodiff(hard: bool, size: int) -> None:
-    """With a mask, of odd units too; without one, and in the form of the paper, the published layers have it."""
+    """With a mask, and of odd units; without one, in the form of the paper, the published layers have it."""
     masks = [mask()]
     found, want = (
         compiled(lambda *x, f=f: gradients(score(partial(f, hard=hard), masks, size), x))
