@@ -4,8 +4,8 @@ The LSTM is Keras's and, where PyTorch is installed, torch.nn's, which is fused;
 of the same round. On JAX `products` are the matrix products of such layers alone, in the same order, with no
 gates between: what is above their time is the price of the gates. On PyTorch `plain` is an ON-LSTM as one
 writes it down: a step is a product of inputs, one of states and the gates, and autograd does the rest.
-Figures are medians: of the windows of a process, then of processes, as ratios differ more between those, by
-where their memory lies, than within one. Windows are of 20 rows and 70 steps, and nothing is dropped.
+Figures are medians: of the windows of a process, then of processes, as ratios differ more between those than
+within one. Windows are of 20 rows and 70 steps, and nothing is dropped.
 """
 
 from __future__ import annotations
