@@ -40,20 +40,10 @@ settings.register_profile("supple", deadline=None, derandomize=True)  # first ca
 settings.load_profile("supple")
 
 
-QUICK = "smooth", "sampling", "ordered", "energy", "adversarial"
-
-
-@pytest.fixture(autouse=True, scope="module")  # so that fixtures of a module are compiled as its tests are
-def quick_compilation(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The rooms of formulas compile much and run little: on JAX, without most optimisations."""
-    if os.environ["KERAS_BACKEND"] != "jax" or request.path.parent.name not in QUICK:
-        yield
-        return
-    import jax
-
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+def pytest_configure(config: pytest.Config) -> None:
+    """Fast tests compile much and run little: JAX leaves out most optimisations for them."""
+    if "not slow" in config.option.markexpr:
+        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # child processes inherit it
 
 
 @pytest.fixture(autouse=True)

@@ -78,11 +78,11 @@ def test_reading_goes_on_from_the_state(layer: str) -> None:
     network = Network(changed(SURE, {"layer": layer}), WORDS)
     tokens = ids(2, 8)
     whole = network(tokens, network.zero_state(2))
-    first = network(tokens[:, :3], network.zero_state(2))
-    second = network(tokens[:, 3:], first.state)
+    first = network(tokens[:, :4], network.zero_state(2))
+    second = network(tokens[:, 4:], first.state)
     levels = [
         value(network.levels(part, state))
-        for part, state in ((tokens[:, :3], network.zero_state(2)), (tokens[:, 3:], first.state))
+        for part, state in ((tokens[:, :4], network.zero_state(2)), (tokens[:, 4:], first.state))
     ]
     expected = value(network.levels(tokens, network.zero_state(2)))
     np.testing.assert_allclose(np.concatenate(levels, -1), expected, atol=1e-6)
