@@ -23,32 +23,43 @@ MASTER_INPUTS = "symmetric", "paper"
 
 
 class Gates(NamedTuple):
-    """Of N steps, in float32 at least."""
+    """Of N steps, in float32 at least; of what a gradient needs, what is not quick to compute again."""
 
-    o: Any  # these four (N, n, D / n)
+    o: Any  # these four (N, D)
     c_hat: Any
     i: Any
     f: Any
-    i_master: Any  # ĩ, which falls from level to level, and f̃, which rises to 1: (N, n, 1)
-    f_master: Any
-    p_i: Any  # the softmaxes that they are sums of, (N, n)
+    p_i: Any  # the softmaxes of the masters, (N, n)
     p_f: Any
 
 
-def gates(z: Any, size: int, master_input: str, hard: bool) -> Gates:
+def gates(z: Any, size: int) -> Gates:
     """The gates of z (N, 4D + 2n), where D is `size`."""
+    z, _ = widened(z, "z")
     n = (z.shape[-1] - 4 * size) // 2
     z_i, z_f, o, c_hat, i, f = ops.split(z, np.cumsum([n, n, size, size, size]), -1)
-    p_i, p_f = softmax(z_i), softmax(z_f)
-    until = triangle(n, z.dtype)
+    return Gates(ops.sigmoid(o), tanh(c_hat), ops.sigmoid(i), ops.sigmoid(f), softmax(z_i), softmax(z_f))
+
+
+def masters(g: Gates, master_input: str, hard: bool) -> tuple[Any, Any]:
+    """ĩ, which falls from level to level, and f̃, which rises to 1: (N, n, 1)."""
+    until = triangle(g.p_f.shape[-1], g.p_f.dtype)
     # Products: JAX makes of `cumsum` log n passes, slower on a CPU.
-    i_master = 1 - p_i @ until if master_input == "paper" else p_i @ ops.transpose(until)
-    f_master = p_f @ until
+    i_master = 1 - g.p_i @ until if master_input == "paper" else g.p_i @ ops.transpose(until)
+    f_master = g.p_f @ until
     if hard:
         i_master, f_master = rounded(i_master), rounded(f_master)
-    o, c_hat, i, f = (ops.reshape(part, (-1, n, size // n)) for part in (o, c_hat, i, f))
-    o, c_hat, i, f = ops.sigmoid(o), tanh(c_hat), ops.sigmoid(i), ops.sigmoid(f)
-    return Gates(o, c_hat, i, f, i_master[..., None], f_master[..., None], p_i, p_f)
+    return i_master[..., None], f_master[..., None]
+
+
+def shares(i_master: Any, f_master: Any, i: Any, f: Any) -> tuple[Any, Any]:
+    """a / f̃ and b / ĩ."""
+    return 1 - i_master * (1 - f), 1 - f_master * (1 - i)
+
+
+def chunks(n: int, *x: Any) -> list[Any]:
+    """Each of x (N, D) as (N, n, D / n)."""
+    return [ops.reshape(part, (-1, n, part.shape[-1] // n)) for part in x]
 
 
 def softmax(z: Any) -> Any:
@@ -67,27 +78,22 @@ def rounded(gate: Any) -> Any:
 
 def step(
     z: Any, h: Any, c: Any, mask: Any = None, *, master_input: str = "symmetric", hard: bool = False
-) -> tuple[Any, Any, Any]:
-    """h and c (B, D) after a step with z (B, 4D + 2n), and its level d (B).
+) -> tuple[Any, Any, Any, Gates]:
+    """h and c (B, D) after a step with z (B, 4D + 2n), its level d (B) and its gates.
 
     h is in the dtype of z, the rest in float32 at least. Where `mask` (B, 1) is False, h and c stay, d is 0.
     """
-    size = c.shape[-1]
-    g = gates(widened(z, "z")[0], size, master_input, hard)
-    n = g.p_f.shape[-1]
-    kept, written = shares(g)
-    c_now = g.f_master * kept * ops.reshape(c, (-1, n, size // n)) + g.i_master * written * g.c_hat
-    h_now, c_now = (ops.reshape(x, (-1, size)) for x in (g.o * tanh(c_now), c_now))
-    d = 1 - ops.sum(g.f_master[..., 0], -1) / n  # Keras takes means of float64 in float32
-    h_now = ops.cast(h_now, z.dtype)
+    g = gates(z, c.shape[-1])
+    i_master, f_master = masters(g, master_input, hard)
+    n = f_master.shape[1]
+    c_before, c_hat, i, f = chunks(n, c, g.c_hat, g.i, g.f)
+    kept, written = shares(i_master, f_master, i, f)
+    c_now = ops.reshape(f_master * kept * c_before + i_master * written * c_hat, ops.shape(c))
+    h_now = ops.cast(g.o * tanh(c_now), z.dtype)
+    d = 1 - ops.sum(f_master[..., 0], -1) / n  # Keras takes means of float64 in float32
     if mask is None:
-        return h_now, c_now, d
-    return ops.where(mask, h_now, h), ops.where(mask, c_now, c), ops.where(mask[:, 0], d, 0.0)
-
-
-def shares(g: Gates) -> tuple[Any, Any]:
-    """a / f̃ and b / ĩ."""
-    return 1 - g.i_master * (1 - g.f), 1 - g.f_master * (1 - g.i)
+        return h_now, c_now, d, g
+    return ops.where(mask, h_now, h), ops.where(mask, c_now, c), ops.where(mask[:, 0], d, 0.0), g
 
 
 class Slopes(NamedTuple):
@@ -105,23 +111,21 @@ class Slopes(NamedTuple):
     p_f: Any
 
 
-def slopes(z: Any, c_before: Any, c: Any, mask: Any, master_input: str, hard: bool) -> Slopes:
-    """Of N steps, from z (N, 4D + 2n) and c before and after; where `mask` (N, 1) is False, c stays."""
-    size = c.shape[-1]
-    g = gates(widened(z, "z")[0], size, master_input, hard)
-    c_before, t = (ops.reshape(x, (-1, *g.o.shape[1:])) for x in (c_before, tanh(c)))
-    kept, written = shares(g)
-    lost, new = g.f_master * (1 - g.f), g.i_master * (1 - g.i)
+def slopes(g: Gates, c_before: Any, c: Any, mask: Any, master_input: str, hard: bool) -> Slopes:
+    """Of N steps, from their gates and c (N, D) before and after; where `mask` (N, 1) is False, c stays."""
+    i_master, f_master = masters(g, master_input, hard)
+    c_before, c_hat, i, f = chunks(f_master.shape[1], c_before, g.c_hat, g.i, g.f)
+    kept, written = shares(i_master, f_master, i, f)
+    lost, new, t = f_master * (1 - f), i_master * (1 - i), tanh(c)
     by_c = (
-        g.i_master * written * (1 - g.c_hat**2),
-        g.c_hat * g.f_master * g.i * new,
-        c_before * g.i_master * g.f * lost,
-        g.c_hat * written - c_before * lost,
-        c_before * kept - g.c_hat * new,
-        g.f_master * kept,
+        i_master * written * (1 - c_hat**2),
+        c_hat * f_master * i * new,
+        c_before * i_master * f * lost,
+        c_hat * written - c_before * lost,
+        c_before * kept - c_hat * new,
+        f_master * kept,
     )
-    found = (ops.reshape(x, (-1, size)) for x in (t * g.o * (1 - g.o), g.o * (1 - t**2), *by_c))
-    *others, before = found
+    *others, before = (t * g.o * (1 - g.o), g.o * (1 - t**2), *(ops.reshape(x, ops.shape(c)) for x in by_c))
     if mask is not None:
         others, before = [ops.where(mask, x, 0.0) for x in others], ops.where(mask, before, 1.0)
     return Slopes._make([*others, before, g.p_i, g.p_f])

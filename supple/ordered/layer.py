@@ -45,7 +45,7 @@ class ONLSTMCell(keras.layers.Layer):
     def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
         h, c = states
         z = inputs @ self.kernel + h @ self.recurrent_kernel + self.bias
-        h, c, _ = step(z, h, c, **self.form)
+        h, c, *_ = step(z, h, c, **self.form)
         return h, [h, ops.cast(c, self.compute_dtype)]
 
     def get_config(self) -> dict[str, Any]:

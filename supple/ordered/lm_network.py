@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from supple.ordered.equations import gates, shares
+from supple.ordered.equations import chunks, gates, masters, shares
 from supple.ordered.layer import ONLSTM
 from supple.ordered.recipes import Recipe
 
@@ -137,9 +137,10 @@ def read_gates(layer: keras.Layer, x: Any, h_before: Any) -> tuple[Any, Any]:
         b, a = (ops.mean(ops.sigmoid(part), -1) for part in (z[..., :units], z[..., units : 2 * units]))
         d = 1 - a
     else:
-        g = gates(ops.reshape(z, (-1, z.shape[-1])), units, **layer.cell.form)
-        kept, written = shares(g)
-        a, b, f = (ops.mean(part, (1, 2)) for part in (g.f_master * kept, g.i_master * written, g.f_master))
+        g = gates(ops.reshape(z, (-1, z.shape[-1])), units)
+        i_master, f_master = masters(g, **layer.cell.form)
+        kept, written = shares(i_master, f_master, *chunks(f_master.shape[1], g.i, g.f))
+        a, b, f = (ops.mean(part, (1, 2)) for part in (f_master * kept, i_master * written, f_master))
         a, b, d = (ops.reshape(part, ops.shape(z)[:2]) for part in (a, b, 1 - f))
     return d, (1 - a + b) / 2
 

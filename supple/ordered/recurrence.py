@@ -13,7 +13,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from supple.ordered.equations import MASTER_INPUTS, Slopes, slopes, step, step_back, triangle
+from supple.ordered.equations import MASTER_INPUTS, Gates, Slopes, slopes, step, step_back, triangle
 
 
 def forward(form: tuple[str, bool], zx: Any, u: Any, h0: Any, c0: Any, *mask: Any) -> tuple[Any, Any]:
@@ -23,11 +23,11 @@ def forward(form: tuple[str, bool], zx: Any, u: Any, h0: Any, c0: Any, *mask: An
     def body(state: Any, x: Any) -> tuple[Any, Any]:
         h, c = state
         z = x[0] + h @ u
-        h, c, d = step(z, h, c, *x[1:], master_input=master_input, hard=hard)
-        return (h, c), (z, h, c, d)
+        h, c, d, g = step(z, h, c, *x[1:], master_input=master_input, hard=hard)
+        return (h, c), (g, h, c, d)
 
-    (_, c_last), (z, h, c, d) = scan(body, (h0, c0), (zx, *mask))
-    return (h, c_last, d), (z, c, h, u, h0, c0, *mask)
+    (_, c_last), (g, h, c, d) = scan(body, (h0, c0), (zx, *mask))
+    return (h, c_last, d), (g, c, h, u, h0, c0, *mask)
 
 
 def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...]:
@@ -35,11 +35,11 @@ def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...
 
     What does not depend on gradients, the slopes, is computed for all steps at once.
     """
-    z, c, h, u, h0, c0, *mask = kept
+    g, c, h, u, h0, c0, *mask = kept
     by_h, by_c_last, by_d = gradient
     c_before, h_before = (ops.concatenate([first[None], all[:-1]]) for first, all in ((c0, c), (h0, h)))
     places = [flat(part) for part in mask] or [None]
-    found = slopes(flat(z), flat(c_before), flat(c), places[0], *form)
+    found = slopes(Gates(*map(flat, g)), flat(c_before), flat(c), places[0], *form)
     s = Slopes(*(ops.reshape(part, (*ops.shape(h)[:2], part.shape[-1])) for part in found))
     until = triangle(s.p_i.shape[-1], c0.dtype)
 

@@ -60,7 +60,8 @@ def test_a_step_is_its_equations(
 ) -> None:
     form = master_input, hard
     with double():
-        found = [numpy(y)[0] for y in STEPS[form](*map(ops.convert_to_tensor, (z[None], h[None], c[None])))]
+        values = STEPS[form](*map(ops.convert_to_tensor, (z[None], h[None], c[None])))
+        found = [numpy(y)[0] for y in values[:3]]
     for k in range(D):
         want = one_cell(z, c, k, form)
         np.testing.assert_allclose([found[0][k], found[1][k], found[2]], want, atol=1e-12)
@@ -80,7 +81,7 @@ def plain(zx: Any, u: Any, h: Any, c: Any, *masks: Any, **form: Any) -> tuple[An
     """What `recurrence` gives, by T steps that autodiff goes through."""
     outputs, levels = [], []
     for t in range(T):
-        h, c, d = step(zx[t] + h @ u, h, c, *[m[t] for m in masks], **form)
+        h, c, d, _ = step(zx[t] + h @ u, h, c, *[m[t] for m in masks], **form)
         outputs.append(h)
         levels.append(d)
     return ops.stack(outputs), c, ops.stack(levels)
@@ -194,7 +195,7 @@ def test_levels_say_how_much_is_forgotten() -> None:
     z = np.zeros((N, WIDTH))
     z[:, N : 2 * N] = 1e3 * np.eye(N)
     h = np.zeros((N, D))
-    _, _, d = step(*(ops.convert_to_tensor(part, "float32") for part in (z, h, h)))
+    _, _, d, _ = step(*(ops.convert_to_tensor(part, "float32") for part in (z, h, h)))
     np.testing.assert_allclose(numpy(d), np.arange(N) / N, atol=1e-6)
 
 
