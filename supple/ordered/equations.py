@@ -23,7 +23,7 @@ MASTER_INPUTS = "symmetric", "paper"
 
 
 class Gates(NamedTuple):
-    """Of N steps, in float32 at least; of what a gradient needs, what is not quick to compute again."""
+    """Of N steps, in float32 at least: what is kept of z for the gradient."""
 
     o: Any  # these four (N, D)
     c_hat: Any
