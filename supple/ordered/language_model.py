@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -13,6 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from supple import settings
 from supple.errors import InputError
 from supple.ordered.corpus import EOS, FilePath, Vocabulary, read_sentences, split, windows
 from supple.ordered.files import MEND, read_json, save_arrays, write_json
@@ -48,8 +50,10 @@ class LanguageModel:
 
     def __init__(self, vocabulary: Vocabulary, recipe: Recipe) -> None:
         self.vocabulary, self.recipe = vocabulary, recipe
-        keras.utils.set_random_seed(recipe.seed)
+        before = random.getstate()
+        random.seed(recipe.seed)  # from which Keras draws the seeds of initial weights
         self.network = Network(recipe, len(vocabulary))
+        random.setstate(before)
 
     @property
     def weights(self) -> list[Any]:
@@ -69,6 +73,8 @@ class LanguageModel:
 
     def score(self, ids: np.ndarray, rows: int = 1, weights: list[Any] | None = None) -> Score:
         """The score of a stream of ids; `weights` may take the place of the model's."""
+        settings.check({"rows": rows}, {"rows": settings.COUNT})
+        rows = min(rows, len(ids))
         weights, others = self.weights if weights is None else weights, self.others
         state, total, length = self.network.zero_state(rows), 0.0, self.recipe.bptt
         for window in windows(ids, rows, iter(lambda: length, None)):
@@ -95,6 +101,7 @@ class LanguageModel:
             )
         if top_k is not None and not 1 <= top_k <= len(self.vocabulary):
             raise InputError(f"top_k = {top_k} should be from 1 to {len(self.vocabulary)}, the vocabulary")
+        settings.check({"seed": seed}, {"seed": settings.SEED})
         weights, others, state = self.weights, self.others, self.network.zero_state(1)
         generator, drawn = keras.random.SeedGenerator(seed), list[int]()
         tokens = self.vocabulary.ids([EOS, *split(prompt, self.vocabulary.form)]).tolist()
@@ -119,10 +126,12 @@ class LanguageModel:
         if layer not in range(self.recipe.layers + 1):
             expected = f"from 1 to {self.recipe.layers}, or 0 for the renewal of all"
             raise InputError(f"layer = {layer!r} should be {expected}")
-        return [levels[layer] for levels in self.all_levels(sentences)]
+        return [levels[int(layer)] for levels in self.all_levels(sentences)]
 
     def all_levels(self, sentences: Sequence[str | Sequence[str]]) -> list[np.ndarray]:
         """The same of layer 0 and every other (1 + layers, words)."""
+        if isinstance(sentences, str):
+            raise InputError(f"got one text, {sentences[:20]!r}, for several; give a list of them")
         rows = [self.checked(sentence, number) for number, sentence in enumerate(sentences, 1)]
         found: list[np.ndarray] = [np.empty(0)] * len(rows)
         weights, others, state = self.weights, self.others, self.network.zero_state(ROWS)
@@ -220,6 +229,8 @@ class LanguageModel:
             name = min(odd)
             problem = f"{name} has shape {shapes.get(name)}, expected {wanted.get(name)}"
             raise InputError(f"{problem} by config.json and vocabulary.json; {MEND}", path=path)
+        if odd := {name for name, array in arrays.items() if not np.isfinite(array).all()}:
+            raise InputError(f"{min(odd)} holds numbers that are not finite; {MEND}", path=path)
         for name, variable in expected.items():
             variable.assign(arrays[name])
 

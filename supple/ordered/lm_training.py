@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import time
-import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -75,7 +74,7 @@ def fit(
     diverges.
     """
     out = Path(out)
-    deadline = time.monotonic() + 60 * minutes if minutes else math.inf
+    deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     sentences = list(read_sentences(train, recipe.tokens))
     vocabulary = Vocabulary.of(sentences, recipe.tokens, recipe.min_count)
     ids = vocabulary.stream(sentences)
@@ -83,14 +82,20 @@ def fit(
     if len(ids) < recipe.batch:
         problem = f"has {len(ids)} tokens, too few for batch = {recipe.batch} rows of text"
         raise InputError(f"{problem}; give more text, or lower batch", path=train)
+    if len(vocabulary) == 2:
+        problem = f"of its {recipe.tokens} none comes min_count = {recipe.min_count} times"
+        raise InputError(f"{problem}; give more text, lower min_count, or set other tokens", path=train)
     folder = out / "checkpoint"
-    begin(folder, recipe, ids, resume)
+    begin(folder, asdict(recipe) | {"text": checksum(ids), "valid text": checksum(valid_ids)}, resume)
     model = LanguageModel(vocabulary, recipe)
     run = start(model)
-    if (folder / "state.npz").exists():
+    going_on = (folder / "state.npz").exists()
+    if going_on:
         load(run, folder / "state.npz")
     step = train_step(model.network, recipe)
     with bar() as progress:
+        if resume and not going_on:
+            say(progress, f"{folder} has no checkpoint: training begins")
         while run.epoch < recipe.epochs:
             ended = train_epoch(model, run, step, ids, folder, deadline, progress)
             valid_perplexity = model.score(valid_ids, VALID_ROWS, run.kept()).perplexity
@@ -109,26 +114,27 @@ def fit(
 
 
 def diverged(run: Run, out: Path) -> InputError:
-    known = (
-        f"the best model, of perplexity {run.best:.5g}, is kept" if run.best < math.inf else "nothing is kept"
-    )
+    best = f"the best model, of perplexity {run.best:.5g}, is kept"
+    known = best if run.best < math.inf else "it has kept no model"
     problem = f"training diverged in epoch {run.epoch + 1}: perplexity is no finite number; {known}"
     return InputError(f"{problem}. Lower learning_rate or clip in the configuration", path=out)
 
 
-def begin(folder: Path, recipe: Recipe, ids: np.ndarray, resume: bool) -> None:
-    """Make the checkpoint's folder ready: check that it fits when resuming, empty it when not."""
-    known, text = folder / "begun.json", zlib.crc32(ids.tobytes())
-    if resume and known.exists():
+def checksum(ids: np.ndarray) -> int:
+    return zlib.crc32(ids.tobytes())
+
+
+def begin(folder: Path, now: dict[str, Any], resume: bool) -> None:
+    """Make the checkpoint's folder ready: check what it was begun with when resuming, empty it when not."""
+    known, state = folder / "begun.json", folder / "state.npz"
+    if resume and (known.exists() or state.exists()):
         before = read_json(known, dict)
-        now = asdict(recipe) | {"text": text}
         if changed := [name for name in now if before.get(name) != now[name]]:
             problem = f"was begun with another {', '.join(changed)}; take it back, or start without --resume"
             raise InputError(problem, path=folder)
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "state.npz").unlink(missing_ok=True)
-    write_json(known, asdict(recipe) | {"text": text}, indent=1)
+    write_json(known, now, indent=1)
+    state.unlink(missing_ok=True)
 
 
 def start(model: LanguageModel) -> Run:
@@ -254,15 +260,20 @@ def load(run: Run, path: Path) -> None:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"cannot be read as a checkpoint ({error}); start without --resume", path=path
-        ) from None
-    for name, value in json.loads(str(arrays["numbers"])).items():
-        setattr(run, name, value)
-    for kind in ARRAYS:
-        like = getattr(run, kind)
-        values = [ops.convert_to_tensor(arrays[f"{kind}/{i}"]) for i in range(len(like))]
-        setattr(run, kind, values)
-    averages = [name for name in arrays if name.startswith("average/")]
-    run.average.restore({name.removeprefix("average/"): arrays[name] for name in averages})
+        numbers = json.loads(str(arrays["numbers"]))
+        for name in NUMBERS:
+            setattr(run, name, numbers[name])
+        for kind in ARRAYS:
+            like = getattr(run, kind)
+            setattr(run, kind, [as_tensor(arrays[f"{kind}/{i}"], like[i]) for i in range(len(like))])
+        averages = [name for name in arrays if name.startswith("average/")]
+        run.average.restore({name.removeprefix("average/"): arrays[name] for name in averages})
+    except Exception as error:  # numpy says in many ways that a file is no .npz
+        problem = f"cannot be read as a checkpoint ({type(error).__name__}: {error})"
+        raise InputError(f"{problem}; start without --resume", path=path) from None
+
+
+def as_tensor(array: np.ndarray, like: Any) -> Any:
+    if array.shape != tuple(like.shape):
+        raise ValueError(f"shape {array.shape}, expected {tuple(like.shape)}")
+    return ops.convert_to_tensor(array)

@@ -12,6 +12,21 @@ from supple import settings
 from supple.errors import InputError
 from supple.ordered.corpus import FORMS
 
+COUNTS = "min_count", "layers", "embedding", "hidden", "chunk_size", "batch", "bptt", "epochs"
+DROPOUTS = "embedding_dropout", "input_dropout", "hidden_dropout", "output_dropout", "weight_drop"
+RANGES = {
+    "tokens": settings.one_of(*FORMS),
+    "layer": settings.one_of("onlstm", "lstm"),
+    "master_input": settings.one_of("symmetric", "paper"),
+    "optimizer": settings.one_of("adamw", "sgd"),
+    "average": settings.PART,
+    "seed": settings.SEED,
+    **dict.fromkeys(COUNTS, settings.COUNT),
+    **dict.fromkeys((*DROPOUTS, "warmup"), settings.RATE),
+    **dict.fromkeys(("activation", "temporal", "weight_decay", "patience"), settings.AMOUNT),
+    **dict.fromkeys(("learning_rate", "clip"), settings.POSITIVE),
+}
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -50,6 +65,12 @@ class Recipe:
     patience: int = 0  # average from the first step; or when so many epochs brought nothing better
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        settings.check(vars(self), RANGES)
+        if self.layer == "onlstm" and (self.hidden % self.chunk_size or self.embedding % self.chunk_size):
+            problem = f"chunk_size = {self.chunk_size} should divide hidden = {self.hidden}"
+            raise InputError(f"{problem} and embedding = {self.embedding}; change one of them")
+
 
 RECIPES = {
     "short": Recipe(),
@@ -75,29 +96,12 @@ RECIPES = {
 }
 
 
-COUNTS = "min_count", "layers", "embedding", "hidden", "chunk_size", "batch", "bptt", "epochs"
-DROPOUTS = "embedding_dropout", "input_dropout", "hidden_dropout", "output_dropout", "weight_drop"
-RANGES = {
-    "tokens": settings.one_of(*FORMS),
-    "layer": settings.one_of("onlstm", "lstm"),
-    "master_input": settings.one_of("symmetric", "paper"),
-    "optimizer": settings.one_of("adamw", "sgd"),
-    "average": settings.PART,
-    "seed": settings.SEED,
-    **dict.fromkeys(COUNTS, settings.COUNT),
-    **dict.fromkeys((*DROPOUTS, "warmup"), settings.RATE),
-    **dict.fromkeys(("activation", "temporal", "weight_decay", "patience"), settings.AMOUNT),
-    **dict.fromkeys(("learning_rate", "clip"), settings.POSITIVE),
-}
-
-
 def changed(recipe: Recipe, given: Mapping[str, Any], path: str | os.PathLike[str] | None = None) -> Recipe:
     """A recipe with other values of some settings; InputError says which is unknown or wrong."""
-    found = settings.changed(recipe, given, RANGES, path)
-    if found.layer == "onlstm" and (found.hidden % found.chunk_size or found.embedding % found.chunk_size):
-        problem = f"chunk_size = {found.chunk_size} should divide hidden = {found.hidden}"
-        raise InputError(f"{problem} and embedding = {found.embedding}; change one of them", path=path)
-    return found
+    try:
+        return settings.changed(recipe, given, RANGES)
+    except InputError as error:
+        raise InputError(error.problem, path=path) from None
 
 
 def read_recipe(name: str, path: Path | None = None) -> Recipe:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,28 @@ def test_a_file_is_scored_with_its_ends_of_lines_and_unknown_words(
         onlstm.evaluate(tmp_path / "b.txt")
 
 
+def test_more_rows_than_tokens_are_as_many(onlstm: LanguageModel) -> None:
+    ids = np.array([3, 2, 0], np.int32)
+    assert onlstm.score(ids, 1_000_000_000) == onlstm.score(ids, 3)
+    with pytest.raises(InputError, match="rows = 0 should be 1 or more"):
+        onlstm.score(ids, 0)
+
+
+def test_a_model_leaves_the_random_numbers_of_others_alone() -> None:
+    random.seed(1)
+    np.random.seed(1)
+    first = [np.random.rand(), random.random(), np.random.rand(), random.random()]
+    random.seed(1)
+    np.random.seed(1)
+    models, drawn = [], list[float]()
+    for _ in "12":
+        models.append(LanguageModel(Vocabulary(WORDS), TINY))
+        drawn += [np.random.rand(), random.random()]
+    assert drawn == first
+    for one, other in zip(*(model.weights for model in models), strict=True):
+        np.testing.assert_array_equal(numpy(one), numpy(other))
+
+
 def test_greedy_words_are_the_most_probable_ones(model: LanguageModel) -> None:
     state, expected = model.network.zero_state(1), []
     for token in (0, 2, 3):
@@ -110,6 +133,7 @@ def test_words_are_drawn_by_their_probability_and_the_seed(onlstm: LanguageModel
         ({"temperature": math.nan}, "temperature = nan should be above 0"),
         ({"top_k": 0}, "top_k = 0 should be from 1 to 8, the vocabulary"),
         ({"top_k": 9}, "top_k = 9 should be from 1 to 8"),
+        ({"seed": -1}, "seed = -1 should be from 0 to 4294967295"),
     ],
 )
 def test_wrong_options_of_generation_are_told(
@@ -149,6 +173,7 @@ def test_levels_take_words_too(onlstm: LanguageModel) -> None:
         ([["a"] * 1001], 0, "sentence 1 has 1,001 words"),
         (["a"], 3, "layer = 3 should be from 1 to 2, or 0 for the renewal of all"),
         (["a"], -1, "layer = -1 should be from 1 to 2"),
+        ("a b c", 0, "got one text, 'a b c', for several; give a list of them"),
     ],
 )
 def test_sentences_without_levels_are_told(
@@ -195,6 +220,12 @@ def spoil(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
     return spoiled
 
 
+def spoil_bias(folder: Path) -> None:
+    with np.load(folder / "weights.npz") as file:
+        arrays = dict(file)
+    np.savez(folder / "weights.npz", **arrays | {"bias": np.full(8, np.nan)})
+
+
 @pytest.mark.parametrize(
     ("spoiled", "message"),
     [
@@ -217,6 +248,7 @@ def spoil(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
         (lambda folder: (folder / "weights.npz").unlink(), r"weights.npz: this file of the model is missing"),
         (lambda folder: (folder / "weights.npz").write_bytes(b"PK"), r"weights.npz: cannot be read as .npz"),
         (lambda folder: np.savez(folder / "weights.npz", bias=np.zeros(8)), r"embedding has shape None"),
+        (spoil_bias, r"weights.npz: bias holds numbers that are not finite; "),
     ],
 )
 def test_a_folder_that_is_no_model_is_told(

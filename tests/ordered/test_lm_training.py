@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from itertools import count, pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -197,8 +198,13 @@ def test_what_cannot_be_trained_on_or_resumed_is_told(
         InputError, match=r"few.txt: has 3 tokens, too few for batch = 8 rows of text; give more"
     ):
         fit(ONE, tmp_path / "few.txt", texts[1], tmp_path / "m")
+    (tmp_path / "once.txt").write_text("一句话不分词就是一个词\n" * 8, "utf-8")
+    with pytest.raises(InputError, match=r"once.txt: of its spaces none comes min_count = 9 times; "):
+        fit(changed(ONE, {"min_count": 9}), tmp_path / "once.txt", texts[1], tmp_path / "m")
     with pytest.raises(InputError, match=r"none.txt: cannot be read"):
         fit(ONE, texts[0], tmp_path / "none.txt", tmp_path / "m")
+    with pytest.raises(InputError, match=r"few.txt/checkpoint/begun.json: cannot be written \(Not a dir"):
+        fit(ONE, *texts, tmp_path / "few.txt")
     assert not (tmp_path / "m").exists()
     with pytest.raises(KeyboardInterrupt), pytest.MonkeyPatch.context() as patch:
         kill_after_a_checkpoint(patch, every=0.0)
@@ -209,6 +215,36 @@ def test_what_cannot_be_trained_on_or_resumed_is_told(
         fit(changed(ONE, {"clip": 2.0, "seed": 1}), *texts, tmp_path / "m", resume=True)
     with pytest.raises(InputError, match=r"checkpoint: was begun with another text"):
         fit(ONE, texts[1], texts[1], tmp_path / "m", resume=True)
+    with pytest.raises(InputError, match=r"checkpoint: was begun with another valid text"):
+        fit(ONE, texts[0], texts[0], tmp_path / "m", resume=True)
+    with pytest.raises(ValueError, match=r"chunk_size = 3 should divide"):
+        fit(replace(ONE, chunk_size=3), *texts, tmp_path / "m")
+    assert (tmp_path / "m" / "checkpoint" / "state.npz").exists()
+    (tmp_path / "m" / "checkpoint" / "begun.json").unlink()
+    with pytest.raises(InputError, match=r"begun.json: this file of the model is missing"):
+        fit(ONE, *texts, tmp_path / "m", resume=True)
+
+
+def test_a_checkpoint_that_is_no_such_one_is_told(whole: tuple[dict, dict], tmp_path: Path) -> None:
+    path, words = tmp_path / "state.npz", Vocabulary(["<eos>", "<unk>", "a", "b", "c", "d"], "spaces")
+    run = lm_training.start(LanguageModel(words, ONE))
+    lm_training.save(run, path)
+    with np.load(path) as file:
+        good = dict(file)
+    bad = {
+        "numbers": np.array("{}"),
+        "weights/0": np.zeros((2, 3)),
+        "state/1": None,
+    }
+    for name, value in bad.items():
+        changed = {key: array for key, array in {**good, name: value}.items() if array is not None}
+        np.savez(path, **changed)
+        with pytest.raises(
+            InputError, match=r"state.npz: cannot be read as a checkpoint .* without --resume"
+        ):
+            lm_training.load(run, path)
+    np.savez(path, **good)
+    lm_training.load(run, path)
 
 
 def test_the_vocabulary_is_that_of_the_training_text(
