@@ -89,8 +89,8 @@ def main(
 
     Args:
         penn_epochs: Training of each model of English, of 0.8 M words an epoch.
-        sinica_epochs: The same of Chinese, of 2.4 M words an epoch.
-        seeds: Models of each kind; an epoch takes a core 8 minutes, of Chinese 20. 0 for what ships alone.
+        sinica_epochs: The same of Chinese, of 2.1 M words an epoch.
+        seeds: Models of each kind; an epoch takes a core 9 minutes, of Chinese 24. 0 for what ships alone.
         lstm_seeds: Models of LSTM, if not as many.
         paper_seeds: Models of ON-LSTM with the master input gate in the form of the paper.
         only: penn or sinica; both without it. What the JSON file has of the other stays.

@@ -1,9 +1,11 @@
 """Three layers of ON-LSTM beside three of LSTM, forward and backward, in turn; and beside what products cost.
 
-The LSTM is Keras's and, where PyTorch is installed, torch.nn's, which is fused; a ratio is to the faster one,
-of the same round. On JAX `products` are the matrix products of such layers alone, in the same order, with no
-gates between: what is above their time is the price of the gates. On PyTorch `plain` is an ON-LSTM as one
-writes it down: a step is a product of inputs, one of states and the gates, and autograd does the rest.
+The LSTM is Keras's, save on PyTorch, and, where PyTorch is installed, torch.nn's, which is fused; a ratio is
+to the fastest, of the same round. On JAX `products` are the matrix products of such layers alone, in the same
+order, with no gates between: what is above their time is the price of the gates. On TensorFlow layers are
+compiled by XLA, which Keras does on a CPU only if it is asked to: beside them they are without. On PyTorch
+`plain` is an ON-LSTM as one writes it down: a step is a product of inputs, one of states and the gates, and
+autograd does the rest.
 Figures are medians: of the windows of a process, then of processes, as ratios differ more between those than
 within one. Windows are of 20 rows and 70 steps, and nothing is dropped.
 """
@@ -39,7 +41,7 @@ from keras import ops  # isort: skip
 
 HERE = Path(__file__).parent
 ROWS, STEPS, CHUNK = 20, 70, 10
-LSTMS = "Keras's LSTM", "torch.nn's LSTM"
+LSTMS = "Keras's LSTM", "torch.nn's LSTM", "Keras's LSTM without XLA"
 SIZES = {"small": (200, 400, 400, 200), "paper": (400, 1150, 1150, 400)}  # what goes in, then units
 
 Runs = dict[str, Callable[[], Any]]
@@ -94,7 +96,7 @@ def alternate(size: str, rounds: int) -> dict[str, list[float]]:
 
 
 def figures(processes: list[dict[str, list[float]]], size: str) -> list[dict[str, Any]]:
-    """Of each variant the time of a window, its ratio to the faster LSTM's, and what comes of it."""
+    """Of each variant the time of a window, its ratio to the fastest LSTM's, and what comes of it."""
     rows, seconds = [], {name: median(median(p[name]) for p in processes) for name in processes[0]}
     fastest = min((name for name in seconds if name in LSTMS), key=seconds.__getitem__)
     for name, time_ in seconds.items():
@@ -229,11 +231,11 @@ def of_tensorflow(x: np.ndarray, sizes: tuple[int, ...]) -> Runs:
 
     tensor = tf.constant(x)
 
-    def run(kind: str) -> Callable[[], Any]:
+    def run(kind: str, xla: bool = True) -> Callable[[], Any]:
         stack = layers(kind, sizes)
         variables = [v.value for layer in stack for v in layer.trainable_variables]
 
-        @tf.function(jit_compile=True)  # as `fit` of Keras does
+        @tf.function(jit_compile=xla)
         def slope(x: Any) -> Any:
             with tf.GradientTape() as tape:
                 tape.watch(x)
@@ -245,7 +247,8 @@ def of_tensorflow(x: np.ndarray, sizes: tuple[int, ...]) -> Runs:
 
         return lambda: slope(tensor)[0].numpy()
 
-    return {"ON-LSTM": run("ON-LSTM"), LSTMS[0]: run("LSTM")} | fused(x, sizes)
+    without = {"ON-LSTM without XLA": run("ON-LSTM", xla=False), LSTMS[2]: run("LSTM", xla=False)}
+    return {"ON-LSTM": run("ON-LSTM"), LSTMS[0]: run("LSTM")} | fused(x, sizes) | without
 
 
 def plain_layers(sizes: tuple[int, ...]) -> tuple[list[Callable[[Any], Any]], list[Any]]:
@@ -290,7 +293,7 @@ def show(rows: list[dict[str, Any]], backend: str) -> None:
         "size",
         "variant",
         "ms",
-        "of the faster LSTM's time",
+        "of the fastest LSTM's time",
         "of processes",
         "tokens/s",
         "GFLOP/s",

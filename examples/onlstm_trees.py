@@ -3,9 +3,9 @@
     pip install "supple[learn]"
     python examples/onlstm_trees.py [SENTENCE ...]
 
-Prints the tree of every sentence, those below or those given, and writes examples/pictures/onlstm_zh.svg and
-onlstm_en.svg: of one sentence what every word renews, darker as it is more, the tree that comes of it, and
-the published levels of every layer. Takes about half a minute.
+Prints the tree of every sentence, those given or those below. Of these it also writes
+examples/pictures/onlstm_zh.svg and onlstm_en.svg: of one sentence what every word renews, darker as it is
+more, the tree that comes of it, and the published levels of every layer. Takes about half a minute.
 """
 
 from __future__ import annotations
