@@ -44,9 +44,8 @@ def train(
     try:
         learn("lm_training", "ordered").fit(changed, text, valid, out, minutes=minutes, resume=resume)
     except KeyboardInterrupt:
-        there = (out / "config.json").exists()
-        model = f"The best model so far is in {out}" if there else "No epoch has ended"
-        print(f"{model}; --resume goes on from the last checkpoint, if there is one", file=sys.stderr)
+        best = f"If an epoch has ended, the best model is in {out}"
+        print(f"{best}; --resume goes on from the last checkpoint, if there is one", file=sys.stderr)
         raise
 
 
@@ -127,14 +126,23 @@ def score(
     from rich.console import Console
 
     parsing, scoring = learn("parsing", "ordered"), learn("scoring", "ordered")
-    bad = BadLines(skip_bad)
-    sentences = list(learn("treebank", "ordered").read_treebank(treebank, bad))
+    bad, most, limit = BadLines(skip_bad), longest or math.inf, learn("language_model", "ordered").LONGEST
+    sentences = []
+    for number, sentence in enumerate(learn("treebank", "ordered").read_treebank(treebank, bad), 1):
+        count = len(sentence.words)
+        if limit < count <= most:
+            problem = f"sentence {number} ({' '.join(sentence.words[:5])} …) has {count:,} words"
+            mend = f"expected {limit:,} or fewer: split it, or leave such out with --longest {limit}"
+            bad(InputError(f"{problem}; {mend}", path=treebank))
+        else:
+            sentences.append(sentence)
     bad.conclude(len(sentences))
     if not sentences:
         raise InputError("holds no trees; give a treebank", path=treebank)
     loaded = learn("language_model", "ordered").LanguageModel.load(model)
-    scores = parsing.score_model(loaded, sentences, shortest, longest or math.inf)
+    scores = parsing.score_model(loaded, sentences, shortest, most)
     console = Console(highlight=False)
     console.print(scoring.score_table(scores))
-    words = [parsing.known(word, loaded.vocabulary) for sentence in sentences for word in sentence.words]
+    kept = [sentence for sentence in sentences if shortest <= len(sentence.words) <= most]
+    words = [parsing.known(word, loaded.vocabulary) for sentence in kept for word in sentence.words]
     console.print(f"The model does not know {1 - sum(words) / len(words):.1%} of the words.")

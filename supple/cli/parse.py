@@ -86,7 +86,7 @@ def parse(
 def parses(
     model: LanguageModel, texts: Iterable[Line], bad: BadLines, layer: int, decoder: Decoder
 ) -> Iterator[Parse]:
-    """The tree of every text that is not blank, in order."""
+    """The tree of every text, in order."""
     parse_all = learn("parsing", "ordered").parse_all
     sentences = readable_sentences(model, texts, bad)
     while together := list(islice(sentences, TOGETHER)):
@@ -94,26 +94,28 @@ def parses(
 
 
 def read_lines(paths: Iterable[str], bad: BadLines) -> Iterator[Line]:
-    """Every text of the files, and where it stands."""
+    """Every text of the files, and where it stands; blank lines are none, blank texts of rows go to `bad`."""
     from supple.cli.reading import STDIN, read_texts
 
     for path in paths:
-        line = 0
+        line = size = 0
+        name = "stdin" if path == STDIN else path
 
-        def advance(size: int) -> None:
-            nonlocal line
-            line += 1
+        def advance(read: int) -> None:
+            nonlocal line, size
+            line, size = line + 1, read
 
         for text in read_texts([path], bad, advance):
-            yield Line(text, "stdin" if path == STDIN else path, line)
+            if text.strip():
+                yield Line(text, name, line)
+            elif size >= len(text.encode()) + len('{"text":""}'):  # a row of JSON lines, not a blank line
+                bad(InputError("'text' is blank; give a sentence, or delete the line", path=name, line=line))
 
 
 def readable_sentences(model: LanguageModel, texts: Iterable[Line], bad: BadLines) -> Iterator[list[str]]:
-    """The words of every text that is not blank; those that the model cannot read go to `bad`."""
+    """The words of every text; those that the model cannot read go to `bad`."""
     parsing = learn("parsing", "ordered")
     for text, path, line in texts:
-        if not text.strip():
-            continue
         words = parsing.words_of(text, model.vocabulary)
         try:
             model.checked(words, line or 1)
@@ -133,10 +135,7 @@ def drawn(found: Iterator[Parse], path: Path) -> Parse:
     if len(first) != 1:
         raise InputError("--picture draws one sentence: give one, such as --text TEXT", path=path)
     [parse] = first
-    try:
-        pictures.level_picture({"level": parse.levels}, parse.words, parse.tree).save(path)
-    except OSError as error:
-        raise InputError(f"cannot be written ({error.strerror}); name another file", path=path) from None
+    pictures.level_picture({"level": parse.levels}, parse.words, parse.tree).save(path)
     return parse
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from supple.errors import InputError
 from supple.ordered.corpus import UNKNOWN, Vocabulary, split
 from supple.ordered.decoders import DECODERS, Decoder, decode
 from supple.ordered.language_model import LanguageModel
@@ -16,7 +17,7 @@ from supple.ordered.scoring import Score, score_parsers
 from supple.ordered.treebank import Sentence
 from supple.ordered.trees import Tree
 
-NUMBER = re.compile(r"[\d.,:\\/-]*\d[\d.,:\\/-]*|%")  # N in the usual text of the Penn Treebank; so is %
+NUMBER = re.compile(r"[.,:\\/-]*\d[\d.,:\\/-]*|%")  # N in the usual text of the Penn Treebank; so is %
 PIECE = re.compile(  # of a token of English: the words and endings that are tokens there
     r"\w+(?=n['’]t\b)|n['’]t\b|['’](?:s|re|ve|ll|d|m)\b"
     r"|\w+(?:[-.&]\w+|['’]\w{3,}|(?<=\d)[.,:/]\d+)*\.?|\S",
@@ -52,6 +53,10 @@ def parse_all(
     decoder: Decoder = "unbiased",
 ) -> list[Parse]:
     """The same of many sentences, of which those of like length are read together."""
+    if isinstance(sentences, str):
+        raise InputError(
+            f"expected a list of sentences, got the text {sentences[:40]!r}: give [text], or call `parse`"
+        )
     words = [words_of(s, model.vocabulary) if isinstance(s, str) else list(s) for s in sentences]
     levels = model.levels([read_as(row, model.vocabulary) for row in words], layer)
     return [Parse(row, decode(d, decoder), d) for row, d in zip(words, levels, strict=True)]

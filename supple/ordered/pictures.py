@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -64,10 +65,12 @@ class Picture:
     def save(self, path: str | os.PathLike[str]) -> None:
         """To a file .svg, or .png, .pdf and what else matplotlib writes.
 
-        The file is written whole or not at all. InputError if matplotlib is not installed or does not know
-        the ending, or no installed font has a character.
+        The file is written whole or not at all. InputError if it cannot be written, matplotlib is not
+        installed or does not know the ending, or no installed font has a character.
         """
         path = Path(path)
+        if not path.name:
+            raise InputError(f"{str(path)!r} names no file; give one, such as tree.svg")
         part = path.with_name(f".{path.name}.part")
         try:
             if path.suffix.lower() == ".svg":
@@ -75,8 +78,12 @@ class Picture:
             else:
                 self.save_plot(path, part)
             os.replace(part, path)
+        except OSError as error:
+            problem = f"cannot be written ({error.strerror or error}); name another file"
+            raise InputError(problem, path=path) from None
         finally:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
 
     def save_plot(self, path: Path, part: Path) -> None:
         """What `path` is to hold, to another file."""
@@ -161,9 +168,11 @@ def level_picture(levels: Mapping[str, Any], words: Sequence[str], tree: Tree | 
     """A heat map: a row of boxes for each name's levels (words,), above the words, below the tree if given.
 
     Colours go from the lowest level of a row to its highest, as decoders see no more than their order.
-    ValueError where a word has not one level, a number.
+    ValueError where there are no levels, or a word has not one, a number.
     """
     rows = {name: np.asarray(row, "float64") for name, row in levels.items()}
+    if not rows:
+        raise ValueError("no levels: expected a row or more, as {'level': [0.1, 0.9]} for two words")
     for name, row in rows.items():
         if not words or row.shape != (len(words),) or not np.isfinite(row).all():
             given = f"levels of shape {row.shape} for {len(words)} words"

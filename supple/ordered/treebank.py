@@ -8,10 +8,10 @@ part.
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 from itertools import islice, pairwise
 from pathlib import Path
@@ -35,6 +35,9 @@ SINICA = re.compile(  # of theme:NP(…) and Head:Nab:鄰居, roles go
     r"|(?P<tag>[^()|]+):(?P<word>[^()|:]+)(?P<leaf>)|(?P<stray>[^()|]+)"
 )
 SINICA_LINE = re.compile(r"(#\S*\s+)?(?P<tree>.*?)(#[^#]*)?")
+IS_SINICA = re.compile(r"^[ \t]*#\d\S*[ \t]+[^\s()]+\(", re.MULTILINE)  # a line of it does: #1:1.[0] NP(
+ESCAPED = re.compile("[\udc80-\udcff]")  # what "surrogateescape" makes of bytes that are not UTF-8
+NOT_UTF_8 = "is not UTF-8: convert it, e.g. with iconv"
 
 
 class Sentence(NamedTuple):
@@ -48,17 +51,15 @@ class Sentence(NamedTuple):
 def read_treebank(path: str | os.PathLike[str], on_bad: OnBad = stop) -> Iterator[Sentence]:
     """The sentences of a file, or of files *.mrg, *.tree or parsed in a folder or a .zip, in order of names.
 
-    A broken tree goes to `on_bad` as InputError, with file, line and mend; reading goes on with the next
-    unless that raises. Trees without words are left out.
+    A broken tree, or what stands between trees, goes to `on_bad` as InputError, with file, line and mend;
+    reading goes on with the next unless that raises. Trees without words are left out.
     """
-    for name, content in files(Path(path)):
-        try:
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = content.count(b"\n", 0, error.start) + 1
-            on_bad(InputError("is not UTF-8: convert it, e.g. with iconv", path=name, line=line))
+    for name, content in files(Path(path), on_bad):
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            on_bad(InputError(NOT_UTF_8, path=name, line=1))
             continue
-        if text.lstrip().startswith("#"):
+        text = content.decode("utf-8-sig", "surrogateescape")
+        if IS_SINICA.search(text):
             pieces, token, tags = sinica_pieces(text), SINICA, None
         else:
             pieces, token, tags = penn_pieces(text), PENN, TAGS
@@ -81,8 +82,11 @@ def foreign_tags(text: str) -> list[str]:
     return list(dict.fromkeys(foreign))[:3] if 10 * len(foreign) > len(tags) else []
 
 
-def files(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of treebank files; InputError if there are none."""
+def files(path: Path, on_bad: OnBad) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of treebank files; InputError if there are none.
+
+    A member of an archive that cannot be unpacked goes to `on_bad`.
+    """
     empty = True
     try:
         if path.is_dir():
@@ -90,32 +94,55 @@ def files(path: Path) -> Iterator[tuple[str, bytes]]:
                 if file.name.endswith(FILES) and file.is_file():
                     empty = False
                     yield str(file), file.read_bytes()
-        elif path.suffix == ".zip":
+        elif path.suffix.lower() == ".zip":
             with zipfile.ZipFile(path) as archive:
                 for name in sorted(archive.namelist()):
                     if name.endswith(FILES):
                         empty = False
-                        yield f"{path}/{name}", archive.read(name)
+                        try:
+                            content = archive.read(name)
+                        except Exception as error:  # zipfile says in many ways that it cannot
+                            mend = "fetch the archive again, or unpack it and give its folder"
+                            on_bad(InputError(f"cannot be unpacked ({error}): {mend}", path=f"{path}/{name}"))
+                        else:
+                            yield f"{path}/{name}", content
         else:
             empty = False
             yield str(path), path.read_bytes()
     except OSError as error:
         problem = f"cannot be read ({error.strerror}): check its name and your rights"
         raise InputError(problem, path=path) from None
-    except (zipfile.BadZipFile, zlib.error):
+    except (zipfile.BadZipFile, NotImplementedError):
         raise InputError("is no whole .zip archive: fetch it again", path=path) from None
     if empty:
         raise InputError("holds no treebank: expected files named *.mrg, *.tree or parsed", path=path)
 
 
 def penn_pieces(text: str) -> Iterator[tuple[int, str]]:
-    """(line, text) of every tree; what is before the first is a piece too."""
+    """(line, text) of every tree; what stands between trees is a piece too."""
     lines = text.split("\n")
     indents = [len(line) - len(line.lstrip()) if line.lstrip().startswith("(") else None for line in lines]
     outermost = min((indent for indent in indents if indent is not None), default=0)
     starts = [number for number, indent in enumerate(indents) if indent == outermost]
     for start, end in pairwise([0, *starts, len(lines)]):
-        yield start + 1, "\n".join(lines[start:end])
+        line = start + 1
+        for piece in cut("\n".join(lines[start:end])):
+            yield line, piece
+            line += piece.count("\n")
+
+
+def cut(text: str) -> Iterator[str]:
+    """Every tree of a text, with brackets that follow at once, and what stands before, between and after."""
+    depth, cuts = 0, [0]
+    for brackets in re.finditer(r"\(|\)+", text):
+        if depth == 0 and brackets[0] == "(":
+            cuts.append(brackets.start())
+        depth += 1 if brackets[0] == "(" else -len(brackets[0])
+        if depth <= 0:
+            cuts.append(brackets.end())
+            depth = 0
+    for start, end in pairwise([*cuts, len(text)]):
+        yield text[start:end]
 
 
 def sinica_pieces(text: str) -> Iterator[tuple[int, str]]:
@@ -132,6 +159,8 @@ def grow(piece: str, token: re.Pattern[str], tags: re.Pattern[str] | None) -> li
     labels: dict[Span, list[str]] = {}
     example = "Head:Nab:word" if tags is None else "(NN word)"
     nodes: list[tuple[str, int, list[Tree | None]]] = []  # label, start and parts of those that are open
+    if escaped := ESCAPED.search(piece):
+        raise broken(escaped, NOT_UTF_8)
     for match in token.finditer(piece):
         part: Tree | None = None
         if match.lastgroup == "stray":

@@ -70,7 +70,8 @@ def test_an_interrupted_training_says_how_to_go_on(supple: Callable, monkeypatch
     vars(stand_in)["fit"] = interrupted
     monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
     done = supple("lm", "train", "a", "--valid", "v", "--out", "o")
-    mend = "No epoch has ended; --resume goes on from the last checkpoint, if there is one\n"
+    best = "If an epoch has ended, the best model is in o"
+    mend = f"{best}; --resume goes on from the last checkpoint, if there is one\n"
     assert (done.code, done.out, done.err) == (130, "", f"{mend}supple: interrupted\n")
 
 

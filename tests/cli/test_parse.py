@@ -82,6 +82,21 @@ def test_lines_keep_their_order_and_bad_ones_are_told(supple: Callable, folder: 
     assert supple("parse", "-", *arguments[2:], "--skip-bad", stdin=stdin).out == done.out
 
 
+def test_a_blank_text_of_json_lines_is_a_bad_line(supple: Callable, folder: Path) -> None:
+    """But a blank line of a text file is none."""
+    Path("a.jsonl").write_text('{"text": "the cat"}\n\n{"text":""}\n{"text": "mats"}\n', "utf-8")
+    arguments = ["parse", "--model", folder, "--format", "brackets"]
+    problem = "supple: {}: 'text' is blank; give a sentence, or delete the line"
+    assert supple(*arguments, "a.jsonl") == (2, "", problem.format("a.jsonl:3") + "\n")
+    done = supple(*arguments, "a.jsonl", "--skip-bad")
+    assert (done.code, done.out) == (0, "(the cat)\nmats\n")
+    assert done.err == f"{problem.format('a.jsonl:3')} (skipped)\nsupple: 1 skipped, 2 read\n"
+    done = supple(*arguments, "-", "--skip-bad", stdin='{"text": "\u3000 "}\n'.encode())
+    assert done.code == 2 and done.err.startswith(problem.format("stdin:1"))
+    Path("a.txt").write_bytes("\ufeff \u3000\r\n\t\r\nmats\r\n".encode())
+    assert supple(*arguments, "a.txt") == (0, "mats\n", "")
+
+
 def test_sentences_of_another_language_are_told(supple: Callable, folder: Path) -> None:
     """None of two words or more known; of one word there is nothing to find."""
     problem = (
@@ -110,6 +125,8 @@ def test_a_picture_is_drawn(supple: Callable, folder: Path, found: Parse) -> Non
         2,
         "supple: none/t.svg: cannot be written (No such file or directory); name another file\n",
     )
+    done = supple(*arguments[:-1], "", "--text", "the cat")
+    assert (done.code, done.out) == (2, "") and "names no file; give one, such as tree.svg" in done.err
 
 
 def test_trees_are_scored_against_a_treebank(supple: Callable, folder: Path) -> None:
@@ -130,6 +147,29 @@ def test_trees_are_scored_against_a_treebank(supple: Callable, folder: Path) -> 
     short = supple("lm", "score", "bank.mrg", "--model", folder, "--longest", "4")
     message = "supple: no sentence has 1 to 4 words; allow other lengths\n"
     assert short == (2, "", message)
+
+
+def test_a_sentence_too_long_to_score_is_a_bad_one(supple: Callable, folder: Path) -> None:
+    """Unless its length leaves it out."""
+    long = f"(S {'(NN cat) ' * 1001})\n"
+    Path("bank.mrg").write_text(BANK + long + BANK, "utf-8")
+    arguments = ["lm", "score", "bank.mrg", "--model", folder]
+    problem = (
+        "supple: bank.mrg: sentence 2 (cat cat cat cat cat …) has 1,001 words; expected 1,000 or fewer: "
+    )
+    told = supple(*arguments)
+    assert (told.code, told.out) == (2, "") and told.err.startswith(problem)
+    skipped = supple(*arguments, "--skip-bad")
+    assert skipped.code == 0 and "2 sentences; F1 is the mean over them" in skipped.out
+    assert skipped.err.startswith(problem) and skipped.err.endswith("supple: 1 skipped, 2 read\n")
+    assert supple(*arguments, "--longest", "1000") == (0, skipped.out, "")
+
+
+def test_unknown_words_are_those_of_the_sentences_scored(supple: Callable, folder: Path) -> None:
+    Path("bank.mrg").write_text(BANK + "(S (NN zebra) (NN cat))\n", "utf-8")
+    arguments = ["lm", "score", "bank.mrg", "--model", folder]
+    assert supple(*arguments, "--shortest", "3").out.endswith("does not know 0.0% of the words.\n")
+    assert supple(*arguments, "--longest", "2").out.endswith("does not know 50.0% of the words.\n")
 
 
 @pytest.mark.parametrize(

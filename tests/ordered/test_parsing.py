@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,17 @@ def test_english_is_split_as_in_the_penn_treebank(text: str, words: str, read: s
     known = vocabulary(PENN)
     assert words_of(text, known) == words.split()
     assert read_as(words.split(), known) == read.split()
+
+
+def test_a_long_token_of_digits_is_read_at_once() -> None:
+    token, start = "1" * 20_000 + "x", perf_counter()
+    assert words_of(token, vocabulary(PENN)) == [token]
+    assert perf_counter() - start < 0.5
+
+
+def test_a_text_is_no_list_of_sentences(model: LanguageModel) -> None:
+    with pytest.raises(InputError, match=r"expected a list of sentences, got the text 'a b c': give \["):
+        parse_all(model, "a b c")
 
 
 @given(st.lists(st.sampled_from(PENN), min_size=1))

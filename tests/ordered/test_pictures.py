@@ -132,6 +132,28 @@ def test_levels_that_cannot_be_drawn(levels: list[float], words: list[str], prob
         level_picture({"layer 2": levels}, words)
 
 
+def test_a_heat_map_needs_levels() -> None:
+    with pytest.raises(ValueError, match=r"no levels: expected a row or more"):
+        level_picture({}, WORDS)
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("none/x.svg", r"none/x.svg: cannot be written \(No such file or directory\); name another file"),
+        ("file/x.svg", r"file/x.svg: cannot be written \(Not a directory\); name another file"),
+        ("", "names no file; give one, such as tree.svg"),
+    ],
+)
+def test_a_path_that_cannot_be_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, problem: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    with pytest.raises(InputError, match=problem):
+        tree_picture(TREE, WORDS).save(path)
+
+
 def test_a_tree_of_other_words_is_not_drawn() -> None:
     for draw in (tree_picture, tree_text):
         with pytest.raises(ValueError, match="3 words need a tree of as many leaves"):

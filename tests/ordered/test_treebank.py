@@ -135,10 +135,43 @@ def test_other_text_is_no_treebank(tmp_path: Path) -> None:
     assert problems == ["1: 'Once' should be a word with its tag, as (NN word)"]
 
 
-def test_other_encodings_are_named(tmp_path: Path) -> None:
-    (tmp_path / "parsed").write_bytes(ENDED.encode() + ENDED.encode("big5"))
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("(NN a)\n)\n(NN b)\n(NN c)\n", 2),
+        ("(NN a) ) (NN b) (NN c)\n", 1),
+        ("(NN a)\n(NN b) (NN c)\n\n   )\n", 4),
+        ("(NN a) (NN b) junk and more (NN c)", 1),
+        ("(NN a) (S (NN )) (NN b) (NN c)", 1),
+        ("(NN a)\n(NN b) (NN c) (S (NN d)\n", 2),
+    ],
+)
+def test_what_stands_between_trees_costs_none_of_them(tmp_path: Path, text: str, line: int) -> None:
+    sentences, problems = skipped(written(tmp_path, text))
+    assert [s.words for s in sentences] == [["a"], ["b"], ["c"]]
+    assert [problem.split(":")[0] for problem in problems] == [str(line)]
+
+
+def test_what_is_not_utf_8_costs_its_tree_alone(tmp_path: Path) -> None:
+    (tmp_path / "parsed").write_bytes(ENDED.encode() + ENDED.encode("big5") + ENDED.encode())
     sentences, problems = skipped(tmp_path / "parsed")
-    assert sentences == [] and problems == ["2: is not UTF-8: convert it, e.g. with iconv"]
+    assert [s.words for s in sentences] == [["我們", "是", "好", "鄰居"]] * 2
+    assert problems == ["2: is not UTF-8: convert it, e.g. with iconv"]
+    (tmp_path / "a.mrg").write_bytes("(NN a)\n(S (DT the)\n  (NN café))\n(NN b)\n".encode("latin-1"))
+    sentences, problems = skipped(tmp_path / "a.mrg")
+    assert [s.words for s in sentences] == [["a"], ["b"]]
+    assert problems == ["3: is not UTF-8: convert it, e.g. with iconv"]
+
+
+def test_utf_16_is_one_problem(tmp_path: Path) -> None:
+    (tmp_path / "parsed").write_bytes((ENDED * 3).encode("utf-16"))
+    assert skipped(tmp_path / "parsed") == ([], ["1: is not UTF-8: convert it, e.g. with iconv"])
+
+
+def test_penn_trees_may_follow_a_line_with_a_sharp(tmp_path: Path) -> None:
+    sentences, problems = skipped(written(tmp_path, "# 2 trees of Penn\n(S (NN a) (NN b))\n(NN c)\n"))
+    assert [s.words for s in sentences] == [["a", "b"], ["c"]]
+    assert problems and {problem.split(":")[0] for problem in problems} == {"1"}
 
 
 def test_folders_and_archives(tmp_path: Path) -> None:
@@ -156,6 +189,33 @@ def test_folders_and_archives(tmp_path: Path) -> None:
     sentences, problems = skipped(tmp_path / "penn.zip")
     assert [s.words for s in sentences] == [["One"], ["Three"], ["Two"]]
     assert problems[0].startswith(f"{tmp_path / 'penn.zip'}/penn/3.mrg:2: 1 brackets")
+
+
+def archive(path: Path, **members: str) -> Path:
+    with zipfile.ZipFile(path, "w") as file:
+        for name, text in members.items():
+            file.writestr(f"{name}.mrg", text)
+    return path
+
+
+def test_an_archive_may_be_named_in_capitals(tmp_path: Path) -> None:
+    assert [s.words for s in read_treebank(archive(tmp_path / "BANK.ZIP", a="(NN a)"))] == [["a"]]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "problem"),
+    [(8, 1, "is encrypted"), (10, 99, "compression method is not supported")],
+)
+def test_a_member_that_cannot_be_unpacked_costs_itself_alone(
+    tmp_path: Path, place: int, value: int, problem: str
+) -> None:
+    path = archive(tmp_path / "bank.zip", a="(NN a)", b="(NN b)", c="(NN c)")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\1\2", content.index(b"PK\1\2") + 1) + place] = value  # the second in the index
+    path.write_bytes(content)
+    sentences, problems = skipped(path)
+    assert [s.words for s in sentences] == [["a"], ["c"]] and len(problems) == 1
+    assert problems[0].startswith(f"{path}/b.mrg: cannot be unpacked (") and problem in problems[0]
 
 
 def test_paths_without_a_treebank(tmp_path: Path) -> None:
