@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from numbers import Integral, Real
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from supple.ordered.equations import MASTER_INPUTS, step
@@ -26,15 +28,18 @@ class ONLSTMCell(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not (units >= 1 and chunk_size >= 1 and units % chunk_size == 0):
-            problem = f"units = {units} and chunk_size = {chunk_size}"
-            raise ValueError(f"{problem}: give a chunk_size that divides units, both at least 1")
+        counts = all(isinstance(n, Integral) and n >= 1 for n in (units, chunk_size))
+        if not (counts and units % chunk_size == 0):
+            problem = f"units = {units!r} and chunk_size = {chunk_size!r}"
+            raise ValueError(f"{problem}: give a chunk_size that divides units, both integers of at least 1")
         if master_input not in MASTER_INPUTS:
             raise ValueError(f"master_input = {master_input!r} should be one of {', '.join(MASTER_INPUTS)}")
-        self.units, self.chunk_size = units, chunk_size
-        self.form: dict[str, Any] = {"master_input": master_input, "hard": hard}
-        self.state_size = [units, units]
-        self.output_size = units
+        if hard not in (True, False):
+            raise ValueError(f"hard = {hard!r} should be True or False")
+        self.units, self.chunk_size = int(units), int(chunk_size)
+        self.form: dict[str, Any] = {"master_input": master_input, "hard": bool(hard)}
+        self.state_size = [self.units, self.units]
+        self.output_size = self.units
 
     def build(self, input_shape: Any) -> None:
         width = 4 * self.units + 2 * self.units // self.chunk_size
@@ -44,7 +49,7 @@ class ONLSTMCell(keras.layers.Layer):
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
         h, c = states
-        z = inputs @ self.kernel + h @ self.recurrent_kernel + self.bias
+        z = ops.cast(inputs, self.compute_dtype) @ self.kernel + h @ self.recurrent_kernel + self.bias
         h, c, *_ = step(z, h, c, **self.form)
         return h, [h, ops.cast(c, self.compute_dtype)]
 
@@ -58,14 +63,14 @@ class ONLSTM(keras.layers.RNN):
     """ON-LSTM over sequences (batch, time, in), with masks and states as in `keras.layers.LSTM`.
 
     Gives, as it is asked: every h (batch, time, units) or the last; the levels (batch, time), in float32 at
-    least, from 0, where all is kept, to 1, where all is forgotten; h and c (batch, units). A step that is
-    masked changes nothing and has level 0.
+    least, from 0, where the master forget gate keeps every chunk, to 1 - chunk_size / units, where it keeps
+    the last alone; h and c (batch, units). A step that is masked changes nothing and has level 0.
 
     `chunk_size`, which divides `units`, cells share a master gate. Where `master_input` is "paper" the last
-    chunk is lost: from a state of zeros it is 0 always. With `hard` master gates are 0 or 1, and have the
-    gradient of soft ones. `dropout` is of the inputs, a mask for a sequence; `recurrent_dropout` of the
-    recurrent matrix, a mask for a call (Merity et al. 2018). In `Bidirectional` levels are among the states,
-    those of the backward layer in the order in which it reads.
+    chunk is lost: from a state of zeros it stays 0, but for rounding. With `hard` master gates are 0 or 1,
+    and have the gradient of soft ones. `dropout` is of the inputs, a mask for a sequence; `recurrent_dropout`
+    of the recurrent matrix, a mask for a call (Merity et al. 2018). `unroll` has no effect. In
+    `Bidirectional` levels are among the states, those of the backward layer in the order in which it reads.
     """
 
     def __init__(
@@ -86,15 +91,14 @@ class ONLSTM(keras.layers.RNN):
         **kwargs: Any,
     ) -> None:
         for name, rate in ("dropout", dropout), ("recurrent_dropout", recurrent_dropout):
-            if not 0 <= rate < 1:
-                raise ValueError(f"{name} = {rate} should be at least 0 and less than 1")
+            if not (isinstance(rate, Real) and 0 <= rate < 1):
+                raise ValueError(f"{name} = {rate!r} should be a number, at least 0 and less than 1")
         super().__init__(
             ONLSTMCell(units, chunk_size, master_input, hard, dtype=kwargs.get("dtype")),
             return_sequences=return_sequences,
             return_state=return_state,
             stateful=stateful,
             go_backwards=go_backwards,
-            unroll=False,
             **kwargs,
         )
         self.return_levels = return_levels
@@ -126,7 +130,7 @@ class ONLSTM(keras.layers.RNN):
     def call(
         self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
     ) -> Any:
-        x = self.in_order(sequences)
+        x = self.in_order(ops.cast(sequences, self.compute_dtype))
         h, c = self.start(initial_state, sequences)
         u = ops.convert_to_tensor(self.cell.recurrent_kernel)
         if training and self.dropout:
@@ -136,7 +140,7 @@ class ONLSTM(keras.layers.RNN):
         # Flat: XLA's gradient of a product of three dimensions is slower.
         zx = affine(flat(x), self.cell.kernel, self.cell.bias)
         zx = ops.reshape(zx, (*ops.shape(x)[:2], u.shape[1]))
-        masks = [] if mask is None else [self.in_order(ops.cast(mask, "bool"))[..., None]]
+        masks = [] if mask is None else [self.in_order(whole(mask, sequences))[..., None]]
         outputs, c, levels = recurrence(zx, u, h, c, *masks, **self.cell.form)
         h = outputs[-1]
         if self.stateful:
@@ -160,10 +164,12 @@ class ONLSTM(keras.layers.RNN):
         if initial_state is None:
             initial_state = self.states if self.stateful else self.get_initial_state(batch)
         expected = sequences.shape[0], self.cell.units
-        for state in initial_state:
-            if tuple(state.shape) != expected and None not in (*state.shape, *expected):
-                problem = f"a state has shape {tuple(state.shape)}; for these sequences give {expected}"
-                raise ValueError(f"{problem}: a stateful layer keeps the batch size that it was built with")
+        shapes = [tuple(np.shape(state)) for state in initial_state]
+        if len(shapes) != 2 or not all(fits(shape, expected) for shape in shapes):
+            problem = f"states have shapes {shapes}; for these sequences give h and c of shape {expected}"
+            if initial_state is self.states:
+                problem += ": a stateful layer keeps the batch size that it was built with"
+            raise ValueError(problem)
         # Copies: on PyTorch the variables of a stateful layer change in place before the gradient.
         h, c = (ops.copy(ops.convert_to_tensor(state)) for state in initial_state)
         wide = "float64" if self.compute_dtype == "float64" else "float32"
@@ -179,7 +185,6 @@ class ONLSTM(keras.layers.RNN):
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         cell = config.pop("cell")["config"]
-        del config["unroll"]
         of_cell = {name: cell[name] for name in ("units", "chunk_size", "master_input", "hard")}
         names = "return_levels", "dropout", "recurrent_dropout", "seed"
         own = {name: getattr(self, name) for name in names}
@@ -188,3 +193,18 @@ class ONLSTM(keras.layers.RNN):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> ONLSTM:
         return cls(**config)
+
+
+def whole(mask: Any, sequences: Any) -> Any:
+    """A mask of booleans, (batch, time) as the sequences: where it has a size of 1 it is repeated."""
+    expected = tuple(sequences.shape[:2])
+    mask = ops.cast(mask, "bool")
+    if not fits([None if n == 1 else n for n in mask.shape], expected):
+        raise ValueError(f"mask has shape {tuple(mask.shape)}; for these sequences give {expected}")
+    return ops.broadcast_to(mask, ops.shape(sequences)[:2])
+
+
+def fits(shape: Any, expected: Any) -> bool:
+    """Whether it is the shape expected, as far as both are known."""
+    pairs = zip(shape, expected, strict=False)
+    return len(shape) == len(expected) and all(n == m or None in (n, m) for n, m in pairs)

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.backend
 
 B, T, IN, D, CHUNK = 3, 6, 4, 8, 2
 X = np.random.default_rng(0).normal(size=(B, T, IN)).astype("float32")
+STATE = np.zeros((B, D), "float32")
 MASK = np.array([[1, 1, 0, 1, 0, 1], [0, 0, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]], bool)
 
 
@@ -307,11 +308,15 @@ def test_c_adds_up_in_float32() -> None:
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"units": 8, "chunk_size": 3}, "units = 8 and chunk_size = 3: give a chunk_size that divides units"),
+        ({"chunk_size": 3}, "units = 8 and chunk_size = 3: give a chunk_size that divides units"),
         ({"units": 0, "chunk_size": 1}, "units = 0 and chunk_size = 1.*at least 1"),
-        ({"units": 8, "chunk_size": 0}, "chunk_size = 0"),
+        ({"chunk_size": 0}, "chunk_size = 0"),
+        ({"units": 8.0}, "units = 8.0 and chunk_size = 2.*both integers"),
+        ({"chunk_size": "2"}, "chunk_size = '2'"),
         ({"master_input": "both"}, "master_input = 'both' should be one of symmetric, paper"),
-        ({"dropout": 1.0}, "dropout = 1.0 should be at least 0 and less than 1"),
+        ({"hard": "no"}, "hard = 'no' should be True or False"),
+        ({"dropout": 1.0}, "dropout = 1.0 should be a number, at least 0 and less than 1"),
+        ({"dropout": None}, "dropout = None should be a number"),
         ({"recurrent_dropout": -0.1}, "recurrent_dropout = -0.1 should be"),
     ],
     ids=str,
@@ -321,10 +326,102 @@ def test_wrong_arguments_are_named(options: dict[str, Any], match: str) -> None:
         ONLSTM(**{"units": D, "chunk_size": CHUNK, **options})
 
 
-def test_a_state_of_another_size_is_named() -> None:
-    with pytest.raises(ValueError, match=r"a state has shape \(2, 8\).*give \(3, 8\)"):
-        LAYER(X, initial_state=[np.zeros((2, D)), np.zeros((2, D))])
+def test_arguments_of_numpy_and_unroll_are_taken() -> None:
+    """And make a layer that comes back from its configuration; `unroll` changes nothing."""
+    layer = dressed(ONLSTM(np.int64(D), np.int32(CHUNK), hard=np.bool_(False), unroll=True, **ALL))
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert again.get_config() == layer.get_config()
+    assert layer(layers.Input((None, IN)))[0].shape == (None, None, D)
+    assert_same(run(layer, X), run(LAYER, X))
+
+
+def assert_same(found: Any, want: Any) -> None:
+    for got, wanted in zip(found, want, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("dtype", [int, bool])
+def test_whole_numbers_are_taken_as_inputs(dtype: Any) -> None:
+    ones, states = np.ones(X.shape, dtype), [STATE, STATE]
+    assert_same(run(LAYER, ones), run(LAYER, ones.astype("float32")))
+    found, want = (run(LAYER.cell, x[:, 0], states)[0] for x in (ones, ones.astype("float32")))
+    np.testing.assert_array_equal(found, want)
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array, lambda states: [h.tolist() for h in states]])
+def test_states_are_taken_in_any_form(kind: Any) -> None:
+    states = [np.full((B, D), value, "float32") for value in (0.5, 2)]
+    assert_same(run(LAYER, X, initial_state=kind(states)), run(LAYER, X, initial_state=states))
+
+
+@pytest.mark.parametrize(
+    ("states", "shapes"),
+    [
+        ([STATE[:2], STATE[:2]], r"\(2, 8\), \(2, 8\)"),
+        ([STATE, STATE[:, 1:]], r"\(3, 8\), \(3, 7\)"),
+        ([STATE], r"\(3, 8\)"),
+        ([STATE, STATE, STATE], r"\(3, 8\), \(3, 8\), \(3, 8\)"),
+        ([None, None], r"\(\), \(\)"),
+        (STATE, r"\(8,\), \(8,\), \(8,\)"),
+    ],
+    ids=["batch", "units", "one", "three", "None", "h"],
+)
+def test_wrong_states_are_named(states: Any, shapes: str) -> None:
+    match = rf"states have shapes \[{shapes}\]; for these sequences give h and c of shape \(3, 8\)"
+    with pytest.raises(ValueError, match=match) as error:
+        LAYER(X, initial_state=states)
+    assert "stateful" not in str(error.value)
+
+
+def test_a_stateful_layer_says_that_its_batch_size_stays() -> None:
     stateful = ONLSTM(D, CHUNK, stateful=True)
     stateful(X)
-    with pytest.raises(ValueError, match="keeps the batch size"):
+    with pytest.raises(ValueError, match=r"of shape \(2, 8\): a stateful layer keeps the batch size"):
         stateful(X[:2])
+
+
+@pytest.mark.parametrize("mask", [MASK[:1], MASK[:, :1], MASK[:1].astype(int)], ids=["time", "batch", "int"])
+def test_masks_are_broadcast(mask: np.ndarray) -> None:
+    """Values and gradients."""
+
+    def found(mask: np.ndarray) -> Any:
+        by_x, y = gradients(lambda x: (ops.sum(y := LAYER(x, mask=mask)[0]), y), [X])
+        return [numpy(ops.stop_gradient(part)) for part in (*by_x, y)]
+
+    assert_same(found(mask), found(np.broadcast_to(mask, (B, T)).astype(bool)))
+
+
+@pytest.mark.parametrize(
+    "mask", [MASK[..., None], MASK[:, 1:], MASK[:2], MASK[0]], ids=["rank", "time", "batch", "flat"]
+)
+def test_wrong_masks_are_named(mask: np.ndarray) -> None:
+    shape = ", ".join(map(str, mask.shape))
+    with pytest.raises(ValueError, match=rf"mask has shape \({shape},?\); .* give \(3, 6\)"):
+        LAYER(X, mask=mask)
+
+
+def test_masks_and_states_may_have_sizes_that_are_not_known_yet() -> None:
+    x, mask = layers.Input((None, IN)), layers.Input((None,), dtype="bool")
+    h, c = layers.Input((D,)), layers.Input((D,))
+    model = keras.Model([x, mask, h, c], LAYER(x, initial_state=[h, c], mask=mask))
+    given = X, MASK, STATE + 0.5, STATE + 2
+    want = run(LAYER, X, initial_state=list(given[2:]), mask=MASK)
+    for found, wanted in zip(model.predict(given, verbose=0), want, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_levels_are_of_the_master_forget_gate_alone() -> None:
+    """From 0, where it keeps every chunk, to 1 - 1 / n, where it keeps the last; i and f may erase all."""
+    layer, n = dressed(ONLSTM(D, CHUNK, **ALL)), D // CHUNK
+    for first, master in enumerate(np.eye(n)):
+        bias = np.r_[99 * np.eye(n)[-1], 99 * master, np.zeros(2 * D), np.full(2 * D, -99)]
+        layer.set_weights([np.zeros((IN, WIDTH)), np.zeros((D, WIDTH)), bias])
+        _, levels, _, c = run(layer, X, initial_state=[STATE, STATE + 1])
+        np.testing.assert_allclose(levels, first / n, atol=1e-6)
+        np.testing.assert_allclose(c, 0, atol=1e-6)
+
+
+def test_of_paper_the_last_chunk_is_lost() -> None:
+    h = run(dressed(ONLSTM(D, CHUNK, "paper")), X)
+    np.testing.assert_allclose(h[:, -CHUNK:], 0, atol=1e-6)
+    assert (np.abs(h[:, :-CHUNK]) > 1e-3).any()
