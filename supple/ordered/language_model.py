@@ -94,6 +94,7 @@ class LanguageModel:
         """`count` tokens that follow `<eos>` and the prompt, drawn one after the other.
 
         From softmax(logits / temperature), of the `top_k` most probable words if it is given: 1 is greedy.
+        InputError if one of these is out of range, or the prompt has no word that is known.
         """
         if not temperature > 1e-6:  # logits are divided by it
             raise InputError(
@@ -104,7 +105,11 @@ class LanguageModel:
         settings.check({"seed": seed}, {"seed": settings.SEED})
         weights, others, state = self.weights, self.others, self.network.zero_state(1)
         generator, drawn = keras.random.SeedGenerator(seed), list[int]()
-        tokens = self.vocabulary.ids([EOS, *split(prompt, self.vocabulary.form)]).tolist()
+        words = split(prompt, self.vocabulary.form)
+        tokens = self.vocabulary.ids([EOS, *words]).tolist()
+        if words and set(tokens[1:]) == {1}:
+            problem = f"the model knows none of the words of the prompt, {prompt[:40]!r}"
+            raise InputError(f"{problem}; spell them as its text does, in small letters perhaps")
         while len(drawn) < count:
             for token in tokens:
                 logits, state = self.next_step(weights, others, np.array([[token]], np.int32), state)

@@ -86,6 +86,12 @@ def test_more_rows_than_tokens_are_as_many(onlstm: LanguageModel) -> None:
         onlstm.score(ids, 0)
 
 
+def test_a_prompt_of_unknown_words_is_told_of(onlstm: LanguageModel) -> None:
+    with pytest.raises(InputError, match="the model knows none of the words of the prompt, 'A Zebra'; spell"):
+        onlstm.generate("A Zebra", 1)
+    assert len(onlstm.generate("a Zebra", 2)) == 2
+
+
 def test_a_model_leaves_the_random_numbers_of_others_alone() -> None:
     random.seed(1)
     np.random.seed(1)
