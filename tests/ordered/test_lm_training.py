@@ -17,6 +17,7 @@ import pytest
 from supple.errors import InputError
 from supple.ordered import lm_training
 from supple.ordered.corpus import Vocabulary, read_sentences
+from supple.ordered.files import save_arrays
 from supple.ordered.language_model import LanguageModel, Score
 from supple.ordered.lm_training import fit, rest_of_epoch, stalled
 from supple.ordered.recipes import Recipe, changed
@@ -245,6 +246,17 @@ def test_a_checkpoint_that_is_no_such_one_is_told(whole: tuple[dict, dict], tmp_
             lm_training.load(run, path)
     np.savez(path, **good)
     lm_training.load(run, path)
+
+
+def test_a_file_that_cannot_be_written_leaves_no_part(tmp_path: Path) -> None:
+    def full(file: Any) -> None:
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "a.npz").write_bytes(b"before")
+    with pytest.raises(InputError, match=r"a.npz: cannot be written \(No space left on device\); name anoth"):
+        save_arrays(tmp_path / "a.npz", {}, full)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before"]
 
 
 def test_the_vocabulary_is_that_of_the_training_text(
