@@ -33,15 +33,18 @@ def forward(form: tuple[str, bool], zx: Any, u: Any, h0: Any, c0: Any, *mask: An
 def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...]:
     """The gradients of the arguments of `forward` from those of its value.
 
-    What does not depend on gradients, the slopes, is computed for all steps at once.
+    What does not depend on gradients, the slopes, is computed for many steps at once.
     """
     g, c, h, u, h0, c0, *mask = kept
     by_h, by_c_last, by_d = gradient
     c_before, h_before = (ops.concatenate([first[None], all[:-1]]) for first, all in ((c0, c), (h0, h)))
-    places = [flat(part) for part in mask] or [None]
-    found = slopes(Gates(*map(flat, g)), flat(c_before), flat(c), places[0], *form)
-    s = Slopes(*(ops.reshape(part, (*ops.shape(h)[:2], part.shape[-1])) for part in found))
-    until = triangle(s.p_i.shape[-1], c0.dtype)
+    until = triangle(g.p_i.shape[-1], c0.dtype)
+
+    def prepare(by_h: Any, by_d: Any, g: Gates, c_before: Any, c: Any, *mask: Any) -> tuple[Any, ...]:
+        places = [flat(part) for part in mask] or [None]
+        found = slopes(Gates(*map(flat, g)), flat(c_before), flat(c), places[0], *form)
+        s = Slopes(*(ops.reshape(part, (*ops.shape(by_h)[:2], part.shape[-1])) for part in found))
+        return by_h, by_d, s, *mask
 
     def body(state: Any, x: Any) -> tuple[Any, Any]:
         dh, dc = state
@@ -53,7 +56,8 @@ def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...
         return (before + ops.where(mask[0], 0.0, dh) if mask else before, dc), dz
 
     by_h, by_d = ops.cast(by_h, c0.dtype), ops.where(mask[0][..., 0], by_d, 0.0) if mask else by_d
-    (dh0, dc0), dz = scan(body, (ops.zeros_like(c0), by_c_last), (by_h, by_d, s, *mask), reverse=True)
+    last, xs = (ops.zeros_like(c0), by_c_last), (by_h, by_d, g, c_before, c, *mask)
+    (dh0, dc0), dz = scan(body, last, xs, prepare, reverse=True)
     du = ops.transpose(flat(h_before)) @ flat(dz)  # Σ_t h₋ᵀ dz, which autodiff would make T products of
     return dz, du, ops.cast(dh0, h0.dtype), dc0, *(None for _ in mask)
 
@@ -75,13 +79,20 @@ def recurrence(
 
 # What each backend has a way of its own for: gradients that one writes, and loops.
 
+
+def as_is(*x: Any) -> tuple[Any, ...]:
+    return x
+
+
 ONCE = "the recurrence of ON-LSTM has a second derivative on JAX only: use JAX, or do without create_graph"
 
 if keras.backend.backend() == "jax":
     import jax
 
-    def scan(f: Callable[..., Any], init: Any, xs: Any, reverse: bool = False) -> tuple[Any, Any]:
-        return jax.lax.scan(f, init, xs, reverse=reverse)
+    def scan(
+        f: Callable[..., Any], init: Any, xs: Any, prepare: Callable[..., Any] = as_is, reverse: bool = False
+    ) -> tuple[Any, Any]:
+        return jax.lax.scan(f, init, prepare(*xs), reverse=reverse)
 
     def differentiable(forward: Callable[..., Any], backward: Callable[..., Any]) -> Callable[..., Any]:
         """x ↦ forward(*x)[0], of gradients backward(forward(*x)[1], gradients of the value)."""
@@ -92,21 +103,66 @@ if keras.backend.backend() == "jax":
 elif keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
-    def scan(f: Callable[..., Any], init: Any, xs: Any, reverse: bool = False) -> tuple[Any, Any]:
-        """As `jax.lax.scan`; `ops.scan` gives back no more than what has the shapes of `init`."""
-        first = tf.nest.map_structure(lambda x: x[0], xs)
-        blank = tf.nest.map_structure(tf.zeros_like, f(init, first)[1])
-        states, ys = tf.scan(lambda state, x: f(state[0], x), xs, (init, blank), reverse=reverse)
-        return tf.nest.map_structure(lambda x: x[0 if reverse else -1], states), ys
+    each = tf.nest.map_structure
+    BLOCK = 10  # steps that are compiled together
+
+    def scan(
+        f: Callable[..., Any], init: Any, xs: Any, prepare: Callable[..., Any] = as_is, reverse: bool = False
+    ) -> tuple[Any, Any]:
+        """As `jax.lax.scan` of prepare(*xs).
+
+        In a graph XLA compiles blocks of steps, even where it compiles nothing else, as Keras has it on a
+        CPU; and not all steps, as that would be compiled anew for each number of them.
+        """
+        length = ops.shape(xs[0])[0]
+        if tf.executing_eagerly() or (isinstance(length, int) and length < BLOCK):
+            return loop(f, init, prepare(*xs), length, reverse)
+        n = -(-length // BLOCK)
+
+        def blocks(x: Any) -> Any:
+            x = tf.pad(x, [(0, n * BLOCK - length), *[(0, 0)] * (len(x.shape) - 1)])
+            return tf.reshape(x, (n, BLOCK, *ops.shape(x)[1:]))
+
+        @partial(tf.function, jit_compile=True, autograph=False)
+        def block(state: Any, x: Any) -> Any:
+            xs, count = x
+            return loop(f, state, prepare(*xs), count, reverse)
+
+        counts = tf.minimum(BLOCK, length - BLOCK * tf.range(n))
+        state, ys = loop(block, init, (each(blocks, xs), counts), n, reverse)
+        return state, each(lambda y: tf.reshape(y, (n * BLOCK, *ops.shape(y)[2:]))[:length], ys)
+
+    def loop(f: Callable[..., Any], state: Any, xs: Any, count: Any, reverse: bool) -> tuple[Any, Any]:
+        """As `jax.lax.scan` of the first `count` of xs; what f gives of the others is zeros."""
+
+        def x(t: Any) -> Any:
+            return each(lambda part: tf.gather(part, t), xs)
+
+        size = ops.shape(tf.nest.flatten(xs)[0])[0]
+        ys = each(lambda y: tf.TensorArray(y.dtype, size, element_shape=y.shape), f(state, x(0))[1])
+
+        def body(done: Any, state: Any, ys: Any) -> Any:
+            t = count - 1 - done if reverse else done
+            state, y = f(state, x(t))
+            return done + 1, state, each(lambda all, one: all.write(t, one), ys, y)
+
+        _, state, ys = tf.while_loop(lambda done, *_: done < count, body, (0, state, ys))
+        return state, each(lambda y: y.stack(), ys)
 
     def differentiable(forward: Callable[..., Any], backward: Callable[..., Any]) -> Callable[..., Any]:
-        def once(x: Any) -> Any:
-            return x if x is None else tf.raw_ops.PreventGradient(input=x, message=ONCE)
+        def again(*_: Any) -> Any:
+            raise LookupError(ONCE)
 
         @tf.custom_gradient
         def f(*x: Any) -> tuple[Any, Any]:
-            y, kept = forward(*x)
-            return y, lambda *dy: tuple(map(once, backward(kept, dy)))
+            y, kept = forward(*map(tf.stop_gradient, x))  # tapes cannot follow what is compiled
+
+            @tf.custom_gradient
+            def back(x: Any, dy: Any) -> tuple[Any, Any]:
+                found = backward(kept, each(tf.stop_gradient, dy))
+                return [part for part in found if part is not None], again
+
+            return y, lambda *dy: [*back(x, dy), *(None for _ in x[4:])]
 
         return lambda *x: f(*map(tf.identity, x))  # variables as tensors, which it takes only
 

@@ -216,18 +216,30 @@ def test_steps_leave_nothing_where_no_gradient_is_wanted() -> None:
         np.testing.assert_array_equal(got, expected.detach())
 
 
-@pytest.mark.skipif(BACKEND != "torch", reason="elsewhere a compiler takes steps together as it likes")
-def test_blocks_of_steps_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One after another, the last shorter, or all in one: with a mask, and levels that count."""
-    from supple.ordered import torch_recurrence
+@pytest.mark.skipif(BACKEND == "jax", reason="takes no blocks")
+@pytest.mark.parametrize("masks", [[], [mask()]], ids=["bare", "masked"])
+def test_blocks_of_steps_change_nothing(masks: list[np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after another, the last shorter, or all in one; levels count as well."""
 
-    found = []
+    def run(*x: Any) -> list[Any]:
+        by_x, values = gradients(score(recurrence, masks), x)
+        return [*by_x, *values]
+
+    if BACKEND == "tensorflow":  # in a graph, where neither the number of steps nor of rows is known
+        import tensorflow as tf
+
+        shapes = (None, None, WIDTH), (D, WIDTH), (None, D), (None, D)
+        signature = [tf.TensorSpec(shape, "float64") for shape in shapes]
+    place = "torch_recurrence" if BACKEND == "torch" else "recurrence"
+    x, found = [ops.convert_to_tensor(part) for part in draw()], []
     for size in 1, 2, T, 9:
-        monkeypatch.setattr(torch_recurrence, "BLOCK", size)
-        found.append(gradients(score(recurrence, [mask()]), [ops.convert_to_tensor(x) for x in draw()])[0])
-    for other in found[1:]:
-        for got, expected in zip(other, found[0], strict=True):
-            np.testing.assert_allclose(numpy(got), numpy(expected), atol=1e-12)
+        monkeypatch.setattr(f"supple.ordered.{place}.BLOCK", size)
+        found.append((run if BACKEND == "torch" else tf.function(run, signature))(*x))
+    want = run(*x)  # by single steps, on TensorFlow
+    for other in found:
+        for got, expected in zip(other, want, strict=True):
+            got, expected = (numpy(ops.stop_gradient(part)) for part in (got, expected))
+            np.testing.assert_allclose(got, expected, atol=1e-12)
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="elsewhere nothing is written over")
