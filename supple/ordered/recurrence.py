@@ -104,33 +104,34 @@ elif keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
     each = tf.nest.map_structure
-    BLOCK = 10  # steps that are compiled together
+    BLOCK = 10  # steps that are compiled together where their number is not known
 
     def scan(
         f: Callable[..., Any], init: Any, xs: Any, prepare: Callable[..., Any] = as_is, reverse: bool = False
     ) -> tuple[Any, Any]:
         """As `jax.lax.scan` of prepare(*xs).
 
-        In a graph XLA compiles blocks of steps, even where it compiles nothing else, as Keras has it on a
-        CPU; and not all steps, as that would be compiled anew for each number of them.
+        In a graph XLA compiles the steps, even where it compiles nothing else, as Keras has it on a CPU:
+        in blocks, if a graph is for sequences of any length, as all would be compiled anew for each length.
         """
         length = ops.shape(xs[0])[0]
         if tf.executing_eagerly() or (isinstance(length, int) and length < BLOCK):
             return loop(f, init, prepare(*xs), length, reverse)
-        n = -(-length // BLOCK)
+        size = length if isinstance(length, int) else BLOCK
+        n = -(-length // size)
 
         def blocks(x: Any) -> Any:
-            x = tf.pad(x, [(0, n * BLOCK - length), *[(0, 0)] * (len(x.shape) - 1)])
-            return tf.reshape(x, (n, BLOCK, *ops.shape(x)[1:]))
+            x = tf.pad(x, [(0, n * size - length), *[(0, 0)] * (len(x.shape) - 1)])
+            return tf.reshape(x, (n, size, *ops.shape(x)[1:]))
 
         @partial(tf.function, jit_compile=True, autograph=False)
         def block(state: Any, x: Any) -> Any:
             xs, count = x
             return loop(f, state, prepare(*xs), count, reverse)
 
-        counts = tf.minimum(BLOCK, length - BLOCK * tf.range(n))
+        counts = tf.minimum(size, length - size * tf.range(n))
         state, ys = loop(block, init, (each(blocks, xs), counts), n, reverse)
-        return state, each(lambda y: tf.reshape(y, (n * BLOCK, *ops.shape(y)[2:]))[:length], ys)
+        return state, each(lambda y: tf.reshape(y, (n * size, *ops.shape(y)[2:]))[:length], ys)
 
     def loop(f: Callable[..., Any], state: Any, xs: Any, count: Any, reverse: bool) -> tuple[Any, Any]:
         """As `jax.lax.scan` of the first `count` of xs; what f gives of the others is zeros."""
