@@ -5,7 +5,7 @@ to the fastest, of the same round. On JAX `products` are the matrix products of 
 order, with no gates between: what is above their time is the price of the gates. On TensorFlow layers are
 compiled by XLA, which Keras does on a CPU only if it is asked to: beside them they are without. On PyTorch
 `plain` is an ON-LSTM as one writes it down: a step is a product of inputs, one of states and the gates, and
-autograd does the rest.
+autograd does the rest. On a processor of AMD, where products are oneDNN's, there is one with MKL's as well.
 Figures are medians: of the windows of a process, then of processes, as ratios differ more between those than
 within one. Windows are of 20 rows and 70 steps, and nothing is dropped.
 """
@@ -191,13 +191,19 @@ def products(x: np.ndarray, sizes: tuple[int, ...]) -> Callable[[], Any]:
 
 
 def of_torch(x: np.ndarray, sizes: tuple[int, ...]) -> Runs:
+    from supple.ordered import torch_products
+
     ours, (plain, weights) = layers("ON-LSTM", sizes), plain_layers(sizes)
     variables = [variable.value for layer in ours for variable in layer.trainable_variables]
-    return {
-        "ON-LSTM": gradient_of(x, ours, variables),
-        **fused(x, sizes),
-        "plain": gradient_of(x, plain, weights),
-    }
+    run = gradient_of(x, ours, variables)
+
+    def by_mkl() -> None:
+        torch_products.AMD = False
+        run()
+        torch_products.AMD = True
+
+    mkl = {"ON-LSTM by MKL": by_mkl} if torch_products.AMD else {}
+    return {"ON-LSTM": run, **fused(x, sizes), **mkl, "plain": gradient_of(x, plain, weights)}
 
 
 def fused(x: np.ndarray, sizes: tuple[int, ...]) -> Runs:

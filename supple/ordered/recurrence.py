@@ -170,7 +170,7 @@ elif keras.backend.backend() == "tensorflow":
 else:
     import torch
 
-    from supple.ordered import torch_recurrence
+    from supple.ordered import torch_products, torch_recurrence
 
     def differentiable(forward: Callable[..., Any], backward: Callable[..., Any]) -> Callable[..., Any]:
         class Recurrence(torch.autograd.Function):
@@ -190,9 +190,9 @@ else:
 
 
 def affine(x: Any, w: Any, b: Any) -> Any:
-    """x w + b for x (N, in), which PyTorch writes once if it is one call."""
+    """x w + b for x (N, in)."""
     if keras.backend.backend() == "torch":
-        return torch.addmm(*map(ops.convert_to_tensor, (b, x, w)))
+        return torch_products.affine(*map(ops.convert_to_tensor, (x, w, b)))
     return x @ w + b
 
 

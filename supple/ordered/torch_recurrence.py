@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from supple.ordered.torch_products import by_onednn, onednn, packed, product
+
 sigmoid_back, tanh_back = torch.ops.aten.sigmoid_backward.grad_input, torch.ops.aten.tanh_backward.grad_input
 BLOCK = 24  # steps: fewer are more calls, more leave the cache
 
@@ -27,23 +29,22 @@ def forward(
     p = c0.new_empty(kept, rows, 2, n).expand(steps, -1, -1, -1)
     sigmoids = c0.new_empty(kept, rows, width).expand(steps, -1, -1)
     gates = sigmoids[:, :, 2 * n :].unflatten(2, (4, size))
-    levels, h_all = c0.new_empty(steps, rows, 2 * n), zx.new_empty(steps, rows, size)
-    c_all = c0.new_empty(1 + steps, rows, size)
+    levels = c0.new_empty(steps, rows, 2 * n)
+    h_all, c_all = (first.new_empty(1 + steps, rows, size) for first in (h0, c0))
+    h_all[0], c_all[0] = h0, c0
     # Of one: z, and products of which it is the sum; ĩ and f̃ for a cell; ω; b and a; tanh(c).
-    u_parts, h_parts = in_parts(u.T).transpose(1, 2), in_parts(h0)
-    products, z = u.new_empty(len(u_parts), rows, width), c0.new_empty(rows, width)
-    summands = products.unbind()
+    times_u, z = Times(u.T, h0), c0.new_empty(rows, width)
     masters, t = c0.new_empty(rows, 2, size), torch.empty_like(c0)
     both, shares = torch.empty_like(masters[:, :1]), torch.empty_like(masters)
     z_masters, z_c_hat = z[:, : 2 * n].view(rows, 2, n), z[:, 2 * n + size : 2 * n + 2 * size]
     cells, (i_master, f_master), (b, a) = masters.view(rows, 2 * n, -1), masters.split(1, 1), shares.unbind(1)
-    parts = zx, h_all, in_parts(h_all, 1), c_all[1:], p, p.flatten(2), levels, levels[..., None], sigmoids
+    h_split = times_u.split(h_all)
+    parts = zx, h_all[1:], h_split[1:], c_all[1:], p, p.flatten(2), levels, levels[..., None], sigmoids
     in_turn = steps_of(*parts, gates[:, :, 0], gates[:, :, 1], gates[:, :, 2:], *mask)
-    h, c, c_all[0] = h0, c0, c0
+    h, h_parts, c = h0, h_split[0], c0
     with torch.inference_mode():  # in which calls are shorter, of views made in it too
-        for x, h_now, h_split, c_now, p_now, p_flat, level, column, g, o, c_hat, i_f, *here in in_turn:
-            torch.bmm(h_parts, u_parts, out=products)
-            add(x, summands, out=z)
+        for x, h_now, next_parts, c_now, p_now, p_flat, level, column, g, o, c_hat, i_f, *here in in_turn:
+            add(x, times_u(h_parts), out=z)
             torch.softmax(z_masters, -1, out=p_now)
             torch.sigmoid(z, out=g)  # whole, as two threads then share it
             torch.tanh(z_c_hat, out=c_hat)
@@ -56,19 +57,19 @@ def forward(
             if here:
                 torch.where(here[0], h_now, h, out=h_now)
                 torch.where(here[0], c_now, c, out=c_now)
-            h, h_parts, c = h_now, h_split, c_now
+            h, h_parts, c = h_now, next_parts, c_now
     d = 1 - levels[..., n:].mean(-1)
     if mask:
         d = d.where(mask[0][..., 0], 0.0)
-    return (h_all, c_all[-1].clone(), d), (p, levels, gates, c_all, h_all, u, h0, *mask)
+    return (h_all[1:], c_all[-1].clone(), d), (p, levels, gates, c_all, h_all, u, *mask)
 
 
 def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...]:
     """The gradients of the arguments of `forward` from those of its value."""
-    p, levels, gates, c_all, h_all, u, h0, *mask = kept
+    p, levels, gates, c_all, h_all, u, *mask = kept
     by_h, dc, by_d = gradient
     (steps, rows, _, n), size, sums = p.shape, c_all.shape[2], summing(form[0], u, c_all)
-    empty, sums_t, u_parts = c_all.new_empty, sums.T.contiguous(), in_parts(u).transpose(1, 2).contiguous()
+    empty, sums_t, times_u_t = c_all.new_empty, sums.T.contiguous(), Times(u, by_h[0])
     if mask:
         by_d, p = by_d.where(mask[0][..., 0], 0.0), p.where(mask[0][..., None], 0.0)
     by_p = by_d[..., None] * (-sums[:, n:].sum(1) / n)  # of levels alone
@@ -76,13 +77,11 @@ def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...
     # Of all steps: dz, and its parts. Of one: dc; gradients by ĩ and f̃, of a cell and of a level; those by p.
     dz = u.new_empty(steps, rows, u.shape[1])
     dz_masters, dz_gates = dz[..., : 2 * n].unflatten(2, (2, n)), dz[..., 2 * n :].unflatten(2, (4, size))
-    dz_parts = in_parts(dz, 1), dz_masters, dz_gates[:, :, 0], dz_gates[:, :, 1:]
+    dz_parts = times_u_t.split(dz), dz_masters, dz_gates[:, :, 0], dz_gates[:, :, 1:]
     dc_now, by_cells = empty(rows, size), empty(rows, 2, size)
     by_levels, d_p = empty(rows, 2 * n), empty(rows, 2, n)
     dc_pair, chunks, ones = dc_now[:, None], by_cells.view(-1, size // n), c_all.new_ones(size // n, 1)
     by_chunks, d_p_flat = by_levels.view(-1, 1), d_p.flatten(1)
-    products = u.new_empty(len(u_parts), rows, size)
-    summands = products.unbind()
     room = [empty(min(steps, BLOCK), rows, count, size) for count in ROOM]
     with torch.inference_mode():
         for start in reversed(range(0, steps, BLOCK)):
@@ -102,11 +101,10 @@ def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...
                 torch.addmm(by_p_now, by_levels, sums_t, out=d_p_flat)
                 dz_m.copy_(torch._softmax_backward_data(d_p, p_now, -1, dc.dtype))
                 dc = dc_now * before
-                torch.bmm(dz_now, u_parts, out=products)
-                dh_before = add(by_h_before, summands).to(dc.dtype)
+                dh_before = add(by_h_before, times_u_t(dz_now)).to(dc.dtype)
                 dh = dh_before.addcmul_(dh, *stay) if stay else dh_before
-    du = torch.addmm(h0.T @ dz[0], h_all[:-1].flatten(0, 1).T, dz[1:].flatten(0, 1))
-    return dz, du, dh.to(h0.dtype, copy=True), dc.clone(), *(None for _ in mask)
+    du = product(h_all[:-1].flatten(0, 1).T, dz.flatten(0, 1))
+    return dz, du, dh.to(h_all.dtype, copy=True), dc.clone(), *(None for _ in mask)
 
 
 ROOM = 1, 1, 3, 2, 1, 2, 1, 1  # numbers a cell: the five slopes, then what they are made of
@@ -148,11 +146,35 @@ def steps_of(*parts: Any) -> Iterator[tuple[Any, ...]]:
         yield from zip(*(part[start : start + BLOCK] for part in parts), strict=True)
 
 
-def in_parts(x: Any, dim: int = 0) -> Any:
-    """x (…, K) as (2, …, K / 2), or (1, …, K) if K is odd; the new dimension is `dim`.
+class Times:
+    """Products x wᵀ of the x (B, K) of many steps, in turn.
 
-    A sum of the products of halves takes less time than a product, in which threads share each step.
+    By MKL it is a sum of the products of halves, which takes less time than one, whose threads share each.
     """
+
+    def __init__(self, w: Any, rows: Any) -> None:
+        self.whole = by_onednn(w)
+        if self.whole:
+            self.w = packed(w)
+        else:
+            self.w = in_parts(w).transpose(1, 2).contiguous()
+            self.products = w.new_empty(len(self.w), len(rows), w.shape[0])
+            self.summands = self.products.unbind()
+
+    def split(self, x: Any) -> Any:
+        """x (T, B, K) as steps are to be given."""
+        return x if self.whole else in_parts(x, 1)
+
+    def __call__(self, x: Any) -> tuple[Any, ...]:
+        """What x wᵀ is the sum of."""
+        if self.whole:
+            return (onednn(x, self.w),)
+        torch.bmm(x, self.w, out=self.products)
+        return self.summands
+
+
+def in_parts(x: Any, dim: int = 0) -> Any:
+    """x (…, K) as (2, …, K / 2), or (1, …, K) if K is odd; the new dimension is `dim`."""
     return x.unflatten(-1, (1 if x.shape[-1] % 2 else 2, -1)).movedim(-2, dim)
 
 

@@ -225,9 +225,7 @@ def test_blocks_of_steps_change_nothing(masks: list[np.ndarray], monkeypatch: py
         by_x, values = gradients(score(recurrence, masks), x)
         return [*by_x, *values]
 
-    if (
-        BACKEND == "tensorflow"
-    ):  # in a graph; of all but one the number of steps and rows is unknown
+    if BACKEND == "tensorflow":  # in a graph; of all but one the number of steps and rows is unknown
         import tensorflow as tf
 
         shapes = (None, None, WIDTH), (D, WIDTH), (None, D), (None, D)
@@ -254,3 +252,34 @@ def test_a_gradient_can_be_asked_for_twice() -> None:
     first, second = (torch.autograd.grad(scored, x, retain_graph=True) for _ in range(2))
     for got, expected in zip(second, first, strict=True):
         np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="elsewhere there is one library")
+@pytest.mark.parametrize("masks", [[], [mask()]], ids=["bare", "masked"])
+def test_products_of_both_libraries_are_the_same(
+    masks: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MKL's and oneDNN's, of inputs too; in float32, which is what oneDNN is asked for."""
+    from supple.ordered import torch_products
+    from supple.ordered.recurrence import affine, flat
+
+    if torch_products.linear is None:
+        pytest.skip("this PyTorch has no oneDNN")
+
+    def layer(x: Any, w: Any, b: Any, *rest: Any) -> tuple[Any, ...]:
+        return recurrence(ops.reshape(affine(flat(x), w, b), (T, B, WIDTH)), *rest)
+
+    rng = np.random.default_rng(4)
+    x = [rng.normal(size=shape) for shape in ((T, B, 5), (5, WIDTH), (WIDTH,))] + draw()[1:]
+    taken, found, linear = [], [], torch_products.linear
+    monkeypatch.setattr(torch_products, "linear", lambda *x: taken.append(dtype) or linear(*x))
+    for dtype, amd in ("float64", True), ("float32", False), ("float32", True):
+        monkeypatch.setattr(torch_products, "AMD", amd)
+        given = [ops.convert_to_tensor(part, dtype) for part in x]
+        by_x, values = gradients(score(layer, masks), given)
+        found.append([*by_x, *values])
+    assert taken == ["float32"] * (2 * T + 4)  # of a step two, of inputs three, of the matrix one
+    want, *others = found
+    for other in others:
+        for got, expected in zip(other, want, strict=True):
+            np.testing.assert_allclose(numpy(got.detach()), numpy(expected.detach()), atol=2e-5)
