@@ -27,8 +27,8 @@ def onednn(x: Any, w: Any, b: Any = None) -> Any:
 
 
 def packed(w: Any) -> Any:
-    """A matrix as oneDNN wants it, for many products."""
-    return reorder(w.contiguous())
+    """A contiguous matrix as oneDNN wants it, for many products."""
+    return reorder(w)
 
 
 class Affine(torch.autograd.Function):

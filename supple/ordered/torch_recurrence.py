@@ -15,7 +15,7 @@ import torch
 from supple.ordered.torch_products import by_onednn, onednn, packed, product
 
 sigmoid_back, tanh_back = torch.ops.aten.sigmoid_backward.grad_input, torch.ops.aten.tanh_backward.grad_input
-BLOCK = 24  # steps: fewer are more calls, more leave the cache
+BLOCK = 16  # steps: fewer are more calls, more leave the cache
 
 
 def forward(
@@ -155,7 +155,7 @@ class Times:
     def __init__(self, w: Any, rows: Any) -> None:
         self.whole = by_onednn(w)
         if self.whole:
-            self.w = packed(w)
+            self.w = packed(w) if w.is_contiguous() else w  # to turn it takes longer than what that gains
         else:
             self.w = in_parts(w).transpose(1, 2).contiguous()
             self.products = w.new_empty(len(self.w), len(rows), w.shape[0])
