@@ -1,13 +1,14 @@
 """Three layers of ON-LSTM beside three of LSTM, forward and backward, in turn; and beside what products cost.
 
-The LSTM is Keras's, save on PyTorch, and, where PyTorch is installed, torch.nn's, which is fused; a ratio is
-to the fastest, of the same round. On JAX `products` are the matrix products of such layers alone, in the same
-order, with no gates between: what is above their time is the price of the gates. On TensorFlow layers are
-compiled by XLA, which Keras does on a CPU only if it is asked to: beside them they are without. On PyTorch
-`plain` is an ON-LSTM as one writes it down: a step is a product of inputs, one of states and the gates, and
-autograd does the rest. On a processor of AMD, where products are oneDNN's, there is one with MKL's as well.
-Figures are medians: of the windows of a process, then of processes, as ratios differ more between those than
-within one. Windows are of 20 rows and 70 steps, and nothing is dropped.
+The LSTM is Keras's, save on PyTorch, and, where PyTorch is installed, torch.nn's, which is fused. That has a
+process of its own, just after: threads of one library wait busily, and slow those of another. A ratio is to
+the fastest. On JAX `products` are the matrix products of such layers alone, in the same order, with no gates
+between: what is above their time is the price of the gates. On TensorFlow layers are compiled by XLA, which
+Keras does on a CPU only if it is asked to: beside them they are without. On PyTorch `plain` is an ON-LSTM as
+one writes it down: a step is a product of inputs, one of states and the gates, and autograd does the rest. On
+a processor of AMD, where products are oneDNN's, there is one with MKL's as well.
+Figures are medians: of the windows of a process, then of processes, as those differ more than windows do.
+Windows are of 20 rows and 70 steps, and nothing is dropped.
 """
 
 from __future__ import annotations
@@ -54,14 +55,15 @@ def main(*, rounds: int = 9, processes: int = 5, size: str = "all", out: Path = 
         rounds: Windows that each variant reads in a process.
         processes: How many processes there are, one after another.
         size: small, paper or all.
-        out: The folder of the JSON file, which is named by the backend.
+        out: The folder of the JSON file, which is named by the backend; what it has of another size stays.
     """
     backend, load, rows = keras.backend.backend(), os.getloadavg(), []
-    for name in SIZES if size == "all" else [size]:
-        found = [
-            apart(alternate, name, rounds)
-            for _ in track(range(processes), name, console=Console(stderr=True))
-        ]
+    path, sizes = out / f"ordered_speed_{backend}.json", list(SIZES) if size == "all" else [size]
+    for name in sizes:
+        found = []
+        for _ in track(range(processes), name, console=Console(stderr=True)):
+            parts = [apart(alternate, kind, name, rounds) for kind in (backend, "fused")]
+            found.append(parts[0] | parts[1])
         rows += [{"size": name, **row} for row in figures(found, name)]
     show(rows, backend)
     machine = {
@@ -71,7 +73,8 @@ def main(*, rounds: int = 9, processes: int = 5, size: str = "all", out: Path = 
     }
     machine |= {name: version(name) for name in sorted({backend, "torch"}) if find_spec(name)}
     machine["load"] = [load, os.getloadavg()]
-    path = out / f"ordered_speed_{backend}.json"
+    if path.exists():  # sizes that were not run stay as they were
+        rows += [row for row in json.loads(path.read_text("utf-8"))["rows"] if row["size"] not in sizes]
     path.write_text(json.dumps({"rows": rows, "machine": machine}, indent=1) + "\n", "utf-8")
 
 
@@ -81,9 +84,9 @@ def apart(f: Callable[..., Any], *x: Any) -> Any:
         return pool.submit(f, *x).result()
 
 
-def alternate(size: str, rounds: int) -> dict[str, list[float]]:
+def alternate(kind: str, size: str, rounds: int) -> dict[str, list[float]]:
     """Seconds of each variant in each round; before them come two that only warm up."""
-    variants = {"jax": of_jax, "torch": of_torch, "tensorflow": of_tensorflow}[keras.backend.backend()]
+    variants = {"jax": of_jax, "torch": of_torch, "tensorflow": of_tensorflow, "fused": fused}[kind]
     x = np.random.default_rng(0).normal(size=(ROWS, STEPS, SIZES[size][0])).astype("float32")
     runs = variants(x, SIZES[size])
     seconds: dict[str, list[float]] = {name: [] for name in runs}
@@ -100,7 +103,7 @@ def figures(processes: list[dict[str, list[float]]], size: str) -> list[dict[str
     rows, seconds = [], {name: median(median(p[name]) for p in processes) for name in processes[0]}
     fastest = min((name for name in seconds if name in LSTMS), key=seconds.__getitem__)
     for name, time_ in seconds.items():
-        ratios = [median(a / b for a, b in zip(p[name], p[fastest], strict=True)) for p in processes]
+        ratios = [median(p[name]) / median(p[fastest]) for p in processes]
         found = {
             "variant": name,
             "milliseconds": 1e3 * time_,
@@ -148,8 +151,7 @@ def of_jax(x: np.ndarray, sizes: tuple[int, ...]) -> Runs:
         slope, weights = jax.jit(jax.value_and_grad(loss, (0, 1))), [v.value for v in variables]
         return lambda: jax.block_until_ready(slope(weights, x))
 
-    lstms = {LSTMS[0]: run("LSTM")} | fused(x, sizes)
-    return {"ON-LSTM": run("ON-LSTM")} | lstms | {"products": products(x, sizes)}
+    return {"ON-LSTM": run("ON-LSTM"), LSTMS[0]: run("LSTM"), "products": products(x, sizes)}
 
 
 def products(x: np.ndarray, sizes: tuple[int, ...]) -> Callable[[], Any]:
@@ -203,7 +205,7 @@ def of_torch(x: np.ndarray, sizes: tuple[int, ...]) -> Runs:
         torch_products.AMD = True
 
     mkl = {"ON-LSTM by MKL": by_mkl} if torch_products.AMD else {}
-    return {"ON-LSTM": run, **fused(x, sizes), **mkl, "plain": gradient_of(x, plain, weights)}
+    return {"ON-LSTM": run, **mkl, "plain": gradient_of(x, plain, weights)}
 
 
 def fused(x: np.ndarray, sizes: tuple[int, ...]) -> Runs:
@@ -254,7 +256,7 @@ def of_tensorflow(x: np.ndarray, sizes: tuple[int, ...]) -> Runs:
         return lambda: slope(tensor)[0].numpy()
 
     without = {"ON-LSTM without XLA": run("ON-LSTM", xla=False), LSTMS[2]: run("LSTM", xla=False)}
-    return {"ON-LSTM": run("ON-LSTM"), LSTMS[0]: run("LSTM")} | fused(x, sizes) | without
+    return {"ON-LSTM": run("ON-LSTM"), LSTMS[0]: run("LSTM")} | without
 
 
 def plain_layers(sizes: tuple[int, ...]) -> tuple[list[Callable[[Any], Any]], list[Any]]:
