@@ -32,7 +32,7 @@ def forward(
     levels = c0.new_empty(steps, rows, 2 * n)
     h_all, c_all = (first.new_empty(1 + steps, rows, size) for first in (h0, c0))
     h_all[0], c_all[0] = h0, c0
-    # Of one: z, and products of which it is the sum; ĩ and f̃ for a cell; ω; b and a; tanh(c).
+    # Of one: z; ĩ and f̃ for a cell; ω; b and a; tanh(c).
     times_u, z = Times(u.T, h0), c0.new_empty(rows, width)
     masters, t = c0.new_empty(rows, 2, size), torch.empty_like(c0)
     both, shares = torch.empty_like(masters[:, :1]), torch.empty_like(masters)
