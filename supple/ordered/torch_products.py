@@ -1,6 +1,6 @@
 """Matrix products on PyTorch, by oneDNN on processors of AMD, as torch.nn's LSTM has them everywhere.
 
-MKL, which PyTorch takes for them, is slow there (`benchmarks/ordered_speed.py` has layers by both).
+MKL, which PyTorch takes for them, is slow on the one that was measured (`benchmarks/ordered_speed.py`).
 """
 
 from __future__ import annotations
