@@ -137,7 +137,7 @@ elif keras.backend.backend() == "tensorflow":
         """As `jax.lax.scan` of the first `count` of xs; what f gives of the others is zeros."""
 
         def x(t: Any) -> Any:
-            return each(lambda part: tf.gather(part, t), xs)
+            return each(lambda part: tf.gather(part, t), xs)  # part[t] would be compiled for each `count`
 
         size = ops.shape(tf.nest.flatten(xs)[0])[0]
         ys = each(lambda y: tf.TensorArray(y.dtype, size, element_shape=y.shape), f(state, x(0))[1])
