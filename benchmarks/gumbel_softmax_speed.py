@@ -19,6 +19,7 @@ from typing import Any
 
 import cyclopts
 import numpy as np
+from processor import processor
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -55,7 +56,7 @@ def main(*, rounds: int = 9, elements: int = 4_000_000, out: Path = HERE / "resu
             rows.append({"shape": list(shape), "variant": name, **figures(seconds, calls)})
     show(rows, backend)
     machine = {
-        "processor": platform.processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
     }

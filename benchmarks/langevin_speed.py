@@ -23,6 +23,7 @@ from statistics import median
 from typing import Any
 
 import cyclopts
+from processor import processor
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -72,7 +73,7 @@ def main(
     rows = figures(seconds)
     show(rows)
     machine = {
-        "processor": platform.processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper
+from processor import processor
 from rich.console import Console
 from rich.progress import track
 
@@ -30,10 +30,8 @@ Run = Callable[[], object]
 
 def circumstances() -> dict[str, Any]:
     """The machine and the versions of what computes on it."""
-    cpu = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.+)", cpu.read_text()) if cpu.exists() else []
     return {
-        "processor": names[0] if names else platform.processor() or platform.machine(),
+        "processor": processor(),
         "cores": CORES,
         "python": platform.python_version(),
         "numpy": np.__version__,

@@ -30,6 +30,7 @@ from typing import Any
 
 import cyclopts
 import numpy as np
+from processor import processor
 from rich import box
 from rich.console import Console
 from rich.progress import track
@@ -67,7 +68,7 @@ def main(*, rounds: int = 9, processes: int = 5, size: str = "all", out: Path = 
         rows += [{"size": name, **row} for row in figures(found, name)]
     show(rows, backend)
     machine = {
-        "processor": platform.processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
     }
@@ -295,7 +296,7 @@ def plain_layers(sizes: tuple[int, ...]) -> tuple[list[Callable[[Any], Any]], li
 
 def show(rows: list[dict[str, Any]], backend: str) -> None:
     """A line a size and variant."""
-    title = f"three layers on {backend}, forward and backward, of {ROWS} × {STEPS} tokens"
+    title = f"three layers on {backend}, forward and backward, of {ROWS} × {STEPS} tokens ({processor()})"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for column in (
         "size",
