@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip("onnx")  # not in every environment that collects the tests
 
+from machine import graph_flops, product_flops
 from onnx import TensorProto, helper
-
-from benchmarks.machine import graph_flops, product_flops
 
 sizes = st.integers(1, 50)
 
