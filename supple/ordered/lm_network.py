@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from supple.ordered.equations import chunks, gates, masters, shares
+from supple.ordered.equations import gates, masters, shares
 from supple.ordered.layer import ONLSTM
 from supple.ordered.recipes import Recipe
 
@@ -139,8 +139,8 @@ def read_gates(layer: keras.Layer, x: Any, h_before: Any) -> tuple[Any, Any]:
     else:
         g = gates(ops.reshape(z, (-1, z.shape[-1])), units)
         i_master, f_master = masters(g, **layer.cell.form)
-        kept, written = shares(i_master, f_master, *chunks(f_master.shape[1], g.i, g.f))
-        a, b, f = (ops.mean(part, (1, 2)) for part in (f_master * kept, i_master * written, f_master))
+        kept, written = shares(i_master, f_master, g.i, g.f)
+        a, b, f = (ops.mean(part, 1) for part in (f_master * kept, i_master * written, f_master))
         a, b, d = (ops.reshape(part, ops.shape(z)[:2]) for part in (a, b, 1 - f))
     return d, (1 - a + b) / 2
 

@@ -38,7 +38,7 @@ def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...
     g, c, h, u, h0, c0, *mask = kept
     by_h, by_c_last, by_d = gradient
     c_before, h_before = (ops.concatenate([first[None], all[:-1]]) for first, all in ((c0, c), (h0, h)))
-    until = triangle(g.p_i.shape[-1], c0.dtype)
+    until, turned = triangle(g.p_i.shape[-1], c0.dtype), ops.transpose(u)  # turned once, not in each step
 
     def prepare(by_h: Any, by_d: Any, g: Gates, c_before: Any, c: Any, *mask: Any) -> tuple[Any, ...]:
         places = [flat(part) for part in mask] or [None]
@@ -52,7 +52,7 @@ def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...
         dh = dh + by_h
         dz, dc = step_back(dh, dc, by_d, s, until, form[0])
         dz = ops.cast(dz, u.dtype)
-        before = ops.cast(ops.einsum("bz,dz->bd", dz, u), dh.dtype)  # not @ uᵀ: that turns u, once or T times
+        before = ops.cast(dz @ turned, dh.dtype)
         return (before + ops.where(mask[0], 0.0, dh) if mask else before, dc), dz
 
     by_h, by_d = ops.cast(by_h, c0.dtype), ops.where(mask[0][..., 0], by_d, 0.0) if mask else by_d
