@@ -117,7 +117,7 @@ def slopes(g: Gates, c_before: Any, c: Any, mask: Any, master_input: str, hard: 
     o, c_hat, i, f = g.o, g.c_hat, g.i, g.f
     kept, written = shares(i_master, f_master, i, f)
     lost, new, t = f_master * (1 - f), i_master * (1 - i), tanh(c)
-    others = (
+    others: tuple[Any, ...] = (
         t * o * (1 - o),
         o * (1 - t**2),
         i_master * written * (1 - c_hat**2),
@@ -128,7 +128,7 @@ def slopes(g: Gates, c_before: Any, c: Any, mask: Any, master_input: str, hard: 
     )
     before = f_master * kept
     if mask is not None:
-        others, before = (ops.where(mask, x, 0.0) for x in others), ops.where(mask, before, 1.0)
+        others, before = tuple(ops.where(mask, x, 0.0) for x in others), ops.where(mask, before, 1.0)
     return Slopes._make([*others, before, g.p_i, g.p_f])
 
 

@@ -94,10 +94,10 @@ if keras.backend.backend() == "jax":
     ) -> tuple[Any, Any]:
         return jax.lax.scan(f, init, prepare(*xs), reverse=reverse)
 
-    def differentiable(forward: Callable[..., Any], backward: Callable[..., Any]) -> Callable[..., Any]:
-        """x ↦ forward(*x)[0], of gradients backward(forward(*x)[1], gradients of the value)."""
-        f = jax.custom_vjp(lambda *x: forward(*x)[0])
-        f.defvjp(forward, backward)
+    def differentiable(form: tuple[str, bool]) -> Callable[..., Any]:
+        """x ↦ y, where y, kept = forward(form, *x), of gradients backward(form, kept, those of y)."""
+        f = jax.custom_vjp(lambda *x: forward(form, *x)[0])
+        f.defvjp(partial(forward, form), partial(backward, form))
         return jax.jit(f)
 
 elif keras.backend.backend() == "tensorflow":
@@ -150,17 +150,17 @@ elif keras.backend.backend() == "tensorflow":
         _, state, ys = tf.while_loop(lambda done, *_: done < count, body, (0, state, ys))
         return state, each(lambda y: y.stack(), ys)
 
-    def differentiable(forward: Callable[..., Any], backward: Callable[..., Any]) -> Callable[..., Any]:
+    def differentiable(form: tuple[str, bool]) -> Callable[..., Any]:
         def again(*_: Any) -> Any:
             raise LookupError(ONCE)
 
         @tf.custom_gradient
         def f(*x: Any) -> tuple[Any, Any]:
-            y, kept = forward(*map(tf.stop_gradient, x))  # tapes cannot follow what is compiled
+            y, kept = forward(form, *map(tf.stop_gradient, x))  # tapes cannot follow what is compiled
 
             @tf.custom_gradient
             def back(x: Any, dy: Any) -> tuple[Any, Any]:
-                found = backward(kept, each(tf.stop_gradient, dy))
+                found = backward(form, kept, each(tf.stop_gradient, dy))
                 return [part for part in found if part is not None], again
 
             return y, lambda *dy: [*back(x, dy), *(None for _ in x[4:])]
@@ -170,13 +170,18 @@ elif keras.backend.backend() == "tensorflow":
 else:
     import torch
 
-    from supple.ordered import torch_products, torch_recurrence
+    from supple.ordered import torch_compiled, torch_products, torch_recurrence
 
-    def differentiable(forward: Callable[..., Any], backward: Callable[..., Any]) -> Callable[..., Any]:
+    def place(*x: Any) -> Any:
+        """Where forward and backward are for such tensors."""
+        return torch_compiled if torch_compiled.takes(*x) else torch_recurrence
+
+    def differentiable(form: tuple[str, bool]) -> Callable[..., Any]:
         class Recurrence(torch.autograd.Function):
             @staticmethod
             def forward(ctx: Any, *x: Any) -> Any:
-                y, kept = forward(*x)
+                ctx.place = place(*x[:4])
+                y, kept = ctx.place.forward(form, *x)
                 ctx.save_for_backward(*kept)
                 return y
 
@@ -184,9 +189,14 @@ else:
             def backward(ctx: Any, *dy: Any) -> Any:
                 if torch.is_grad_enabled():  # `once_differentiable` says nothing where dy is constant
                     raise RuntimeError(ONCE)
-                return backward(ctx.saved_tensors, dy)
+                return ctx.place.backward(form, ctx.saved_tensors, dy)
 
-        return lambda *x: Recurrence.apply(*x) if torch.is_grad_enabled() else forward(*x, keep=False)[0]
+        def f(*x: Any) -> Any:
+            if torch.is_grad_enabled():
+                return Recurrence.apply(*x)
+            return place(*x[:4]).forward(form, *x, keep=False)[0]
+
+        return f
 
 
 def affine(x: Any, w: Any, b: Any) -> Any:
@@ -196,11 +206,4 @@ def affine(x: Any, w: Any, b: Any) -> Any:
     return x @ w + b
 
 
-def made(*form: Any) -> Callable[..., Any]:
-    both = forward, backward
-    if keras.backend.backend() == "torch":
-        both = torch_recurrence.forward, torch_recurrence.backward
-    return differentiable(*(partial(f, form) for f in both))
-
-
-RECURRENCES = {form: made(*form) for form in product(MASTER_INPUTS, (False, True))}
+RECURRENCES = {form: differentiable(form) for form in product(MASTER_INPUTS, (False, True))}

@@ -17,8 +17,9 @@ AMD = "AMD" in capabilities().get("cpu_name", "") and None not in (linear, reord
 
 
 def by_onednn(x: Any) -> bool:
-    """Whether products with x are for `onednn`."""
-    return AMD and x.dtype == torch.float32 and x.device.type == "cpu"
+    """Whether products with x are for `onednn`, which torch.compile puts in by itself."""
+    plain = x.dtype == torch.float32 and x.device.type == "cpu"
+    return AMD and plain and not torch.compiler.is_compiling()
 
 
 def onednn(x: Any, w: Any, b: Any = None) -> Any:

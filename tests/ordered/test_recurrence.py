@@ -255,14 +255,17 @@ def test_a_gradient_can_be_asked_for_twice() -> None:
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="elsewhere there is one library")
+@pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("masks", [[], [mask()]], ids=["bare", "masked"])
 def test_products_of_both_libraries_are_the_same(
-    masks: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+    masks: list[np.ndarray], compiled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MKL's and oneDNN's, of inputs too; in float32, which is what oneDNN is asked for."""
-    from supple.ordered import torch_products
+    from supple.ordered import torch_compiled, torch_products
     from supple.ordered.recurrence import affine, flat
 
+    if not compiled:
+        monkeypatch.setattr(torch_compiled, "library", lambda: None)
     if torch_products.linear is None:
         pytest.skip("this PyTorch has no oneDNN")
 
@@ -283,3 +286,61 @@ def test_products_of_both_libraries_are_the_same(
     for other in others:
         for got, expected in zip(other, want, strict=True):
             np.testing.assert_allclose(numpy(got.detach()), numpy(expected.detach()), atol=2e-5)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="elsewhere a compiler has them")
+@every_form
+@pytest.mark.parametrize("scale", [1, 1e3])
+@pytest.mark.parametrize("masks", [[], [mask()]], ids=["bare", "masked"])
+def test_steps_in_c_are_those_of_float64(
+    masks: list[np.ndarray], scale: float, master_input: str, hard: bool
+) -> None:
+    """Gates that are half open and gates that are shut; units that fill no vector."""
+    from supple.ordered import torch_compiled
+
+    if torch_compiled.library() is None:
+        pytest.skip("this machine has no C compiler")
+    found, scored = [], score(partial(recurrence, master_input=master_input, hard=hard), masks)
+    zx, *rest = draw(5)
+    for dtype in "float32", "float64":
+        by_x, values = gradients(scored, [ops.convert_to_tensor(x, dtype) for x in (scale * zx, *rest)])
+        found.append([*by_x, *values])
+    for got, expected in zip(*found, strict=True):
+        assert got.dtype != expected.dtype
+        np.testing.assert_allclose(numpy(got.detach()), numpy(expected.detach()), atol=3e-5)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="elsewhere a compiler has them")
+@pytest.mark.parametrize("compiler", ["no-such-compiler", "false", "true"])
+def test_without_a_compiler_steps_are_torchs(compiler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is none, it fails, or what it makes is no library."""
+    from supple.ordered import torch_compiled
+
+    monkeypatch.setenv("CC", compiler)
+    monkeypatch.setattr(torch_compiled, "library", torch_compiled.library.__wrapped__)
+    x = [ops.convert_to_tensor(part, "float32") for part in draw()]
+    assert not torch_compiled.takes(*x)
+    by_x, _ = gradients(score(recurrence, []), x)
+    assert all(part.isfinite().all() for part in by_x)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="there is no torch.compile elsewhere")
+@pytest.mark.filterwarnings("ignore")  # what torch.compile says of itself
+def test_torch_compiles_what_has_the_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With neither the steps in C nor the products of oneDNN, of which it can make nothing."""
+    import torch
+
+    from supple.ordered import ONLSTM, torch_compiled, torch_products
+
+    if torch_compiled.library() is None:
+        pytest.skip("this machine has no C compiler, which torch.compile wants too")
+    if torch_products.linear is not None:
+        monkeypatch.setattr(torch_products, "AMD", True)
+    layer = ONLSTM(D, CHUNK, return_sequences=True)
+    x = torch.tensor(np.random.default_rng(6).normal(size=(B, T, 5)), dtype=torch.float32)
+    layer.build(x.shape)
+    want, found = (
+        gradients(lambda x, f=f: (ops.sum(f(x) ** 2), f(x)), [x]) for f in (layer, torch.compile(layer))
+    )
+    for got, expected in zip([*found[0], found[1]], [*want[0], want[1]], strict=True):
+        np.testing.assert_allclose(got.detach(), expected.detach(), atol=1e-5)
