@@ -179,9 +179,9 @@ def products(x: np.ndarray, sizes: tuple[int, ...]) -> Callable[[], Any]:
         found, dh = [], x
         for (x, h), (w, u) in zip(reversed(kept), reversed(weights), strict=True):
 
-            def back(dh: Any, dy: Any, u: Any = u) -> tuple[Any, Any]:
-                dz = jnp.pad(dh + dy, ((0, 0), (0, u.shape[1] - u.shape[0])))
-                return dz @ u.T, dz
+            def back(dh: Any, dy: Any, turned: Any = u.T) -> tuple[Any, Any]:
+                dz = jnp.pad(dh + dy, ((0, 0), (0, turned.shape[0] - turned.shape[1])))
+                return dz @ turned, dz
 
             _, dz = jax.lax.scan(back, jnp.zeros_like(h[0]), dh, reverse=True)
             dz = dz.reshape(-1, u.shape[1])
