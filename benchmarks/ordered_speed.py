@@ -4,9 +4,10 @@ The LSTM is Keras's, save on PyTorch, and, where PyTorch is installed, torch.nn'
 process of its own, just after: threads of one library wait busily, and slow those of another. A ratio is to
 the fastest. On JAX `products` are the matrix products of such layers alone, in the same order, with no gates
 between: what is above their time is the price of the gates. On TensorFlow layers are compiled by XLA, which
-Keras does on a CPU only if it is asked to: beside them they are without. On PyTorch `plain` is an ON-LSTM as
-one writes it down: a step is a product of inputs, one of states and the gates, and autograd does the rest. On
-a processor of AMD, where products are oneDNN's, there is one with MKL's as well.
+Keras does on a CPU only if it is asked to: beside them they are without. On PyTorch the layer is without a
+C compiler, too; on a processor of AMD, where products are oneDNN's, one with MKL's; and `plain` is an
+ON-LSTM as one writes it down: a step is a product of inputs, one of states and the gates, and autograd does
+the rest.
 Figures are medians: of the windows of a process, then of processes, as those differ more than windows do.
 Windows are of 20 rows and 70 steps, and nothing is dropped.
 """
@@ -27,6 +28,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
+from unittest.mock import patch
 
 import cyclopts
 import numpy as np
@@ -194,19 +196,23 @@ def products(x: np.ndarray, sizes: tuple[int, ...]) -> Callable[[], Any]:
 
 
 def of_torch(x: np.ndarray, sizes: tuple[int, ...]) -> Runs:
-    from supple.ordered import torch_products
+    from supple.ordered import torch_compiled, torch_products
 
     ours, (plain, weights) = layers("ON-LSTM", sizes), plain_layers(sizes)
     variables = [variable.value for layer in ours for variable in layer.trainable_variables]
     run = gradient_of(x, ours, variables)
 
-    def by_mkl() -> None:
-        torch_products.AMD = False
-        run()
-        torch_products.AMD = True
+    def without_c() -> None:
+        with patch.object(torch_compiled, "library", lambda: None):
+            run()
 
-    mkl = {"ON-LSTM by MKL": by_mkl} if torch_products.AMD else {}
-    return {"ON-LSTM": run, **mkl, "plain": gradient_of(x, plain, weights)}
+    def by_mkl() -> None:
+        with patch.object(torch_products, "AMD", False):
+            run()
+
+    found = {"ON-LSTM": run, "ON-LSTM without C": without_c}
+    found |= {"ON-LSTM by MKL": by_mkl} if torch_products.AMD else {}
+    return found | {"plain": gradient_of(x, plain, weights)}
 
 
 def fused(x: np.ndarray, sizes: tuple[int, ...]) -> Runs:
