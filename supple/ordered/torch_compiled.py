@@ -1,6 +1,6 @@
 """The recurrence of ON-LSTM on PyTorch by `torch_step.c`: all of a step but its product is one call.
 
-For float32 on a CPU and machines with a C compiler, which takes a fifth of a second, once in a process.
+For float32 on a CPU and machines with a C compiler, which takes a third of a second, once in a process.
 """
 
 from __future__ import annotations

@@ -43,8 +43,9 @@ class Affine(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, dy: Any) -> tuple[Any, ...]:
-        (x, w), (for_x, *_) = ctx.saved_tensors, ctx.needs_input_grad
-        return onednn(dy, w) if for_x else None, onednn(x.T, dy.T), dy.sum(0)
+        (x, w), (for_x, for_w, for_b) = ctx.saved_tensors, ctx.needs_input_grad
+        by_x, by_w = onednn(dy, w) if for_x else None, onednn(x.T, dy.T) if for_w else None
+        return by_x, by_w, dy.sum(0) if for_b else None
 
 
 def affine(x: Any, w: Any, b: Any) -> Any:
