@@ -111,9 +111,7 @@ class Slopes(NamedTuple):
     p_f: Any
 
 
-def slopes(
-    g: Gates, c_before: Any, c: Any, mask: Any = None, *, master_input: str = "symmetric", hard: bool = False
-) -> Slopes:
+def slopes(g: Gates, c_before: Any, c: Any, mask: Any, master_input: str, hard: bool) -> Slopes:
     """Of N steps, from their gates and c (N, D) before and after; where `mask` (N, 1) is False, c stays."""
     i_master, f_master = masters(g, master_input, hard)
     o, c_hat, i, f = g.o, g.c_hat, g.i, g.f

@@ -13,28 +13,38 @@ from typing import Any
 import keras
 from keras import ops
 
-from supple.ordered.equations import MASTER_INPUTS, slopes, step, step_back, triangle
+from supple.ordered.equations import MASTER_INPUTS, Gates, Slopes, slopes, step, step_back, triangle
 
 
 def forward(form: tuple[str, bool], zx: Any, u: Any, h0: Any, c0: Any, *mask: Any) -> tuple[Any, Any]:
-    """What `recurrence` gives, and what its gradient needs: what gradients are multiplied by, and h and U."""
+    """What `recurrence` gives, and what its gradient needs."""
     master_input, hard = form
 
     def body(state: Any, x: Any) -> tuple[Any, Any]:
         h, c = state
         z = x[0] + h @ u
-        h, c_now, d, g = step(z, h, c, *x[1:], master_input=master_input, hard=hard)
-        return (h, c_now), (h, d, slopes(g, c, c_now, *x[1:], master_input=master_input, hard=hard))
+        h, c, d, g = step(z, h, c, *x[1:], master_input=master_input, hard=hard)
+        return (h, c), (g, h, c, d)
 
-    (_, c_last), (h, d, s) = scan(body, (h0, c0), (zx, *mask))
-    return (h, c_last, d), (s, h, h0, u, *mask)
+    (_, c_last), (g, h, c, d) = scan(body, (h0, c0), (zx, *mask))
+    return (h, c_last, d), (g, c, h, u, h0, c0, *mask)
 
 
 def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...]:
-    """The gradients of the arguments of `forward` from those of its value."""
-    s, h, h0, u, *mask = kept
+    """The gradients of the arguments of `forward` from those of its value.
+
+    What does not depend on gradients, the slopes, is computed for many steps at once.
+    """
+    g, c, h, u, h0, c0, *mask = kept
     by_h, by_c_last, by_d = gradient
-    until, turned = triangle(s.p_i.shape[-1], s.c.dtype), ops.transpose(u)  # turned once, not in each step
+    c_before, h_before = (ops.concatenate([first[None], all[:-1]]) for first, all in ((c0, c), (h0, h)))
+    until, turned = triangle(g.p_i.shape[-1], c0.dtype), ops.transpose(u)  # turned once, not in each step
+
+    def prepare(by_h: Any, by_d: Any, g: Gates, c_before: Any, c: Any, *mask: Any) -> tuple[Any, ...]:
+        places = [flat(part) for part in mask] or [None]
+        found = slopes(Gates(*map(flat, g)), flat(c_before), flat(c), places[0], *form)
+        s = Slopes(*(ops.reshape(part, (*ops.shape(by_h)[:2], part.shape[-1])) for part in found))
+        return by_h, by_d, s, *mask
 
     def body(state: Any, x: Any) -> tuple[Any, Any]:
         dh, dc = state
@@ -45,9 +55,9 @@ def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...
         before = ops.cast(dz @ turned, dh.dtype)
         return (before + ops.where(mask[0], 0.0, dh) if mask else before, dc), dz
 
-    by_h, by_d = ops.cast(by_h, s.c.dtype), ops.where(mask[0][..., 0], by_d, 0.0) if mask else by_d
-    (dh0, dc0), dz = scan(body, (ops.zeros_like(by_c_last), by_c_last), (by_h, by_d, s, *mask), reverse=True)
-    h_before = ops.concatenate([h0[None], h[:-1]])
+    by_h, by_d = ops.cast(by_h, c0.dtype), ops.where(mask[0][..., 0], by_d, 0.0) if mask else by_d
+    last, xs = (ops.zeros_like(c0), by_c_last), (by_h, by_d, g, c_before, c, *mask)
+    (dh0, dc0), dz = scan(body, last, xs, prepare, reverse=True)
     du = ops.transpose(flat(h_before)) @ flat(dz)  # Σ_t h₋ᵀ dz, which autodiff would make T products of
     return dz, du, ops.cast(dh0, h0.dtype), dc0, *(None for _ in mask)
 
@@ -70,13 +80,19 @@ def recurrence(
 # What each backend has a way of its own for: gradients that one writes, and loops.
 
 
+def as_is(*x: Any) -> tuple[Any, ...]:
+    return x
+
+
 ONCE = "the recurrence of ON-LSTM has a second derivative on JAX only: use JAX, or do without create_graph"
 
 if keras.backend.backend() == "jax":
     import jax
 
-    def scan(f: Callable[..., Any], init: Any, xs: Any, reverse: bool = False) -> tuple[Any, Any]:
-        return jax.lax.scan(f, init, xs, reverse=reverse)
+    def scan(
+        f: Callable[..., Any], init: Any, xs: Any, prepare: Callable[..., Any] = as_is, reverse: bool = False
+    ) -> tuple[Any, Any]:
+        return jax.lax.scan(f, init, prepare(*xs), reverse=reverse)
 
     def differentiable(form: tuple[str, bool]) -> Callable[..., Any]:
         """x ↦ y, where y, kept = forward(form, *x), of gradients backward(form, kept, those of y)."""
@@ -90,15 +106,17 @@ elif keras.backend.backend() == "tensorflow":
     each = tf.nest.map_structure
     BLOCK = 10  # steps that are compiled together where their number is not known
 
-    def scan(f: Callable[..., Any], init: Any, xs: Any, reverse: bool = False) -> tuple[Any, Any]:
-        """As `jax.lax.scan`.
+    def scan(
+        f: Callable[..., Any], init: Any, xs: Any, prepare: Callable[..., Any] = as_is, reverse: bool = False
+    ) -> tuple[Any, Any]:
+        """As `jax.lax.scan` of prepare(*xs).
 
         In a graph XLA compiles the steps, even where it compiles nothing else, as Keras has it on a CPU:
         in blocks, if a graph is for sequences of any length, as all would be compiled anew for each length.
         """
         length = ops.shape(xs[0])[0]
         if tf.executing_eagerly() or (isinstance(length, int) and length < BLOCK):
-            return loop(f, init, xs, length, reverse)
+            return loop(f, init, prepare(*xs), length, reverse)
         size = length if isinstance(length, int) else BLOCK
         n = -(-length // size)
 
@@ -109,7 +127,7 @@ elif keras.backend.backend() == "tensorflow":
         @partial(tf.function, jit_compile=True, autograph=False)
         def block(state: Any, x: Any) -> Any:
             xs, count = x
-            return loop(f, state, xs, count, reverse)
+            return loop(f, state, prepare(*xs), count, reverse)
 
         counts = tf.minimum(size, length - size * tf.range(n))
         state, ys = loop(block, init, (each(blocks, xs), counts), n, reverse)
