@@ -70,16 +70,12 @@ def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...
     """The gradients of the arguments of `forward` from those of its value."""
     gates, c_all, h_all, u, *mask = kept
     by_h, dc, by_d = (x.contiguous() for x in gradient)
-    dh, dc, dz, room = (
-        torch.zeros_like(dc),
-        dc.clone(),
-        torch.empty_like(gates),
-        dc.new_empty(len(dc), 4, dc.shape[1]),
-    )
+    dh, dc, dz = torch.zeros_like(dc), dc.clone(), torch.empty_like(gates)
+    room = dc.new_empty(len(dc), 4, dc.shape[1])
     call = partial(library().backward, *numbers(form, u, len(dc)))
     call = partial(call, *starts(by_h, by_d, *mask or [None], c_all, gates, dh, dc, dz, room))
     with torch.inference_mode():
-        times_u, y = Times(u, dh), (dh.clone(),)
+        times_u, y = Times(u, dh), (torch.zeros_like(dh),)
         dz_parts = times_u.split(dz)
         for t in reversed(range(len(dz))):
             call(t, y[0].data_ptr(), len(y))

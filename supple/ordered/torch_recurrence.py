@@ -1,9 +1,9 @@
 """The recurrence of ON-LSTM on PyTorch, for tensors that `torch_compiled` does not take: steps of few calls.
 
-A call takes longer than what it computes.
-What `supple.ordered.equations` has twice, for master input and master forget, for input and forget, is a pair
-here (B, 2, …), which one call computes. Calls write into memory that is there, and views of it are made for
-a block of steps at once, as is what a step multiplies gradients by.
+A call takes longer than what it computes, so that what `supple.ordered.equations` has twice, for master input
+and master forget, for input and forget, is a pair here (B, 2, …), which one call computes. Calls write into
+memory that is there, and views of it are made for a block of steps at once, as is what a step multiplies
+gradients by.
 """
 
 from __future__ import annotations
