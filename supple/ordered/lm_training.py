@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import threading
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,8 +71,9 @@ def fit(
 ) -> LanguageModel:
     """Train on the lines of a file; the folder `out` has the model of least perplexity on another so far.
 
-    It ends after the epochs of the recipe, or cleanly when `minutes` have passed. `out/checkpoint` holds all
-    that `resume` needs to go on as if there had been no interruption, to the last bit on JAX. InputError if
+    It ends after the epochs of the recipe, or cleanly when `minutes` have passed. `out/checkpoint`, written
+    every minute and by Ctrl-C and SIGTERM, holds all that `resume` needs to go on as if there had been no
+    interruption, to the last bit on JAX. InputError if
     a file is wrong, if what is to be resumed was begun with another recipe or text, or if the training
     diverges.
     """
@@ -165,29 +169,54 @@ def train_epoch(
         run.nats, run.tokens, run.seconds = 0.0, 0, 0.0
     last = saved = time.monotonic()
     task = progress.add_task(f"epoch {run.epoch + 1}", total=len(ids), speed=0.0, perplexity=0.0)
-    for window, done in rest_of_epoch(model.recipe, run, ids):
-        rate = rate_at(model.recipe, (run.epoch + done) / model.recipe.epochs, window.tokens.shape[1])
-        run.steps += 1
-        count = np.float32(run.steps)
-        run.weights, run.others, run.moments, run.state, nll = step(
-            run.weights, run.others, run.moments, run.state, tuple(window), np.float32(rate), count
-        )
-        if run.averaging:
-            run.average.update(run.weights)
-        run.window += 1
-        run.nats += float(nll)
-        run.tokens += int(window.real.sum())
-        now = time.monotonic()
-        run.seconds, last = run.seconds + now - last, now
-        speed, perplexity = run.tokens / run.seconds, perplexity_of(run)
-        progress.update(task, completed=run.tokens, speed=speed, perplexity=perplexity)
-        if now > min(saved + CHECKPOINT, deadline):
-            save(run, folder / "state.npz")
-            saved = now
-        if now > deadline:
-            return False
+    with put_off() as signals:
+        for window, done in rest_of_epoch(model.recipe, run, ids):
+            rate = rate_at(model.recipe, (run.epoch + done) / model.recipe.epochs, window.tokens.shape[1])
+            run.steps += 1
+            count = np.float32(run.steps)
+            run.weights, run.others, run.moments, run.state, nll = step(
+                run.weights, run.others, run.moments, run.state, tuple(window), np.float32(rate), count
+            )
+            if run.averaging:
+                run.average.update(run.weights)
+            run.window += 1
+            run.nats += float(nll)
+            run.tokens += int(window.real.sum())
+            now = time.monotonic()
+            run.seconds, last = run.seconds + now - last, now
+            speed, perplexity = run.tokens / run.seconds, perplexity_of(run)
+            progress.update(task, completed=run.tokens, speed=speed, perplexity=perplexity)
+            if signals or now > min(saved + CHECKPOINT, deadline):
+                save(run, folder / "state.npz")
+                saved = now
+            if signals or now > deadline:
+                return False
     progress.remove_task(task)
     return True
+
+
+@contextmanager
+def put_off() -> Iterator[list[int]]:
+    """The Ctrl-C or SIGTERM that comes within it, and is sent again after it; a second ends it at once."""
+    signals: list[int] = []
+
+    def note(number: int, _: Any) -> None:
+        if signals:
+            raise KeyboardInterrupt
+        signals.append(number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in signal.SIGINT, signal.SIGTERM:
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                before[number] = signal.signal(number, note)
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if signals:
+            signal.raise_signal(signals[0])
 
 
 def rest_of_epoch(recipe: Recipe, run: Run, ids: np.ndarray) -> Iterator[tuple[Window, float]]:

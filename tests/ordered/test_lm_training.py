@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 from dataclasses import replace
 from itertools import count, pairwise
 from pathlib import Path
@@ -19,6 +20,7 @@ from supple.ordered import lm_training
 from supple.ordered.corpus import Vocabulary, read_sentences
 from supple.ordered.files import save_arrays
 from supple.ordered.language_model import LanguageModel, Score
+from supple.ordered.lm_steps import train_step
 from supple.ordered.lm_training import fit, rest_of_epoch, stalled
 from supple.ordered.recipes import Recipe, changed
 from tests.numerics import numpy
@@ -78,10 +80,10 @@ def whole(texts: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) ->
     return train(ONE, texts, tmp_path_factory.mktemp("whole"))
 
 
-@pytest.mark.parametrize(
-    "way",
-    ["time is over", "killed in an epoch", pytest.param("killed after an epoch", marks=pytest.mark.slow)],
-)
+SLOW = pytest.param("killed after an epoch", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("way", ["time is over", "Ctrl-C", "killed in an epoch", SLOW])
 def test_an_interrupted_training_ends_as_if_it_never_stopped(
     way: str,
     whole: tuple[dict, dict],
@@ -93,6 +95,12 @@ def test_an_interrupted_training_ends_as_if_it_never_stopped(
         if way == "time is over":
             patch.setattr(lm_training, "time", SimpleNamespace(monotonic=count().__next__))
             fit(ONE, *texts, tmp_path, minutes=9 / 60)  # a second passes whenever somebody looks
+        elif way == "Ctrl-C":
+            patch.setattr(lm_training, "train_step", with_signals({3: 1}))
+            with pytest.raises(KeyboardInterrupt):
+                fit(ONE, *texts, tmp_path)
+            with np.load(tmp_path / "checkpoint" / "state.npz") as file:
+                assert json.loads(str(file["numbers"]))["window"] == 3  # the step has ended
         else:
             kill_after_a_checkpoint(patch, every=0.0 if way == "killed in an epoch" else 1e9)
             with pytest.raises(KeyboardInterrupt):
@@ -126,6 +134,31 @@ def test_the_best_model_is_kept_over_interruptions_and_divergence(
     (tmp_path / "checkpoint" / "state.npz").write_bytes(b"PK")
     with pytest.raises(InputError, match=r"state.npz: cannot be read as a checkpoint .* without --resume"):
         fit(ONE, *texts, tmp_path, resume=True)
+
+
+def test_a_second_signal_does_not_wait_for_the_step(
+    texts: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lm_training, "train_step", with_signals({2: 2}))
+    with pytest.raises(KeyboardInterrupt):
+        fit(ONE, *texts, tmp_path)
+    assert not (tmp_path / "checkpoint" / "state.npz").exists()
+
+
+def with_signals(sent: dict[int, int]) -> Any:
+    """A `train_step` that is sent so many SIGINT in the steps of these numbers."""
+
+    def made(*args: Any) -> Any:
+        step, calls = train_step(*args), count(1)
+
+        def run(*x: Any) -> Any:
+            for _ in range(sent.get(next(calls), 0)):
+                signal.raise_signal(signal.SIGINT)
+            return step(*x)
+
+        return run
+
+    return made
 
 
 def kill_after_a_checkpoint(patch: pytest.MonkeyPatch, every: float) -> None:
