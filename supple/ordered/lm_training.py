@@ -73,9 +73,8 @@ def fit(
 
     It ends after the epochs of the recipe, or cleanly when `minutes` have passed. `out/checkpoint`, written
     every minute and by Ctrl-C and SIGTERM, holds all that `resume` needs to go on as if there had been no
-    interruption, to the last bit on JAX. InputError if
-    a file is wrong, if what is to be resumed was begun with another recipe or text, or if the training
-    diverges.
+    interruption, to the last bit on JAX. InputError if a file is wrong, if what is to be resumed was begun
+    with another recipe or text, or if the training diverges.
     """
     out = Path(out)
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes

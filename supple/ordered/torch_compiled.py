@@ -26,14 +26,14 @@ FLAGS = "-O3 -march=native -fno-math-errno -fno-trapping-math -fopenmp -fPIC -sh
 @cache
 def library() -> Any:
     """`torch_step.c`, compiled for this processor by what CC names, or `cc`; None where that fails."""
-    with TemporaryDirectory() as folder:
-        target = f"{folder}/step.so"
-        command = [*shlex.split(os.environ.get("CC", "cc")), *FLAGS.split(), str(SOURCE), "-o", target]
-        try:
+    try:
+        with TemporaryDirectory() as folder:
+            target = f"{folder}/step.so"
+            command = [*shlex.split(os.environ.get("CC", "cc")), *FLAGS.split(), str(SOURCE), "-o", target]
             subprocess.run(command, check=True, capture_output=True, timeout=60)
             compiled = ctypes.CDLL(target)
-        except (OSError, subprocess.SubprocessError):
-            return None
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
     number, tensor = ctypes.c_int, ctypes.c_void_p
     compiled.forward.argtypes = [number] * 6 + [tensor] * 7 + [number, tensor, number]
     compiled.backward.argtypes = [number] * 5 + [tensor] * 9 + [number, tensor, number]

@@ -311,12 +311,15 @@ def test_steps_in_c_are_those_of_float64(
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="elsewhere a compiler has them")
-@pytest.mark.parametrize("compiler", ["no-such-compiler", "false", "true"])
+@pytest.mark.parametrize("compiler", ["no-such-compiler", "false", "true", "'cc", "nowhere to write"])
 def test_without_a_compiler_steps_are_torchs(compiler: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is none, it fails, or what it makes is no library."""
+    """There is none, it fails, what it makes is no library, its name is broken, or no folder is writable."""
     from supple.ordered import torch_compiled
 
-    monkeypatch.setenv("CC", compiler)
+    if compiler == "nowhere to write":
+        monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
+    else:
+        monkeypatch.setenv("CC", compiler)
     monkeypatch.setattr(torch_compiled, "library", torch_compiled.library.__wrapped__)
     x = [ops.convert_to_tensor(part, "float32") for part in draw()]
     assert not torch_compiled.takes(*x)
