@@ -4,10 +4,10 @@ The LSTM is Keras's, save on PyTorch, and, where PyTorch is installed, torch.nn'
 process of its own, just after: threads of one library wait busily, and slow those of another. A ratio is to
 the fastest. On JAX `products` are the matrix products of such layers alone, in the same order, with no gates
 between: what is above their time is the price of the gates. On TensorFlow layers are compiled by XLA, which
-Keras does on a CPU only if it is asked to: beside them they are without. On PyTorch the layer is without a
-C compiler, too; on a processor of AMD, where products are oneDNN's, one with MKL's; and `plain` is an
-ON-LSTM as one writes it down: a step is a product of inputs, one of states and the gates, and autograd does
-the rest.
+Keras does on a CPU only if it is asked to: beside them they are without. On JAX and PyTorch the layer is
+without a C compiler, too. On PyTorch, on a processor of AMD, where products are oneDNN's, one has MKL's; and
+`plain` is an ON-LSTM as one writes it down: a step is a product of inputs, one of states and the gates, and
+autograd does the rest.
 Figures are medians: of the windows of a process, then of processes, as those differ more than windows do.
 Windows are of 20 rows and 70 steps, and nothing is dropped.
 """
@@ -139,6 +139,8 @@ def layers(kind: str, sizes: tuple[int, ...]) -> list[keras.Layer]:
 def of_jax(x: np.ndarray, sizes: tuple[int, ...]) -> Runs:
     import jax
 
+    from supple.ordered import jax_compiled, recurrence
+
     def run(kind: str) -> Callable[[], Any]:
         stack = layers(kind, sizes)
         variables = [variable for layer in stack for variable in layer.trainable_variables]
@@ -154,7 +156,12 @@ def of_jax(x: np.ndarray, sizes: tuple[int, ...]) -> Runs:
         slope, weights = jax.jit(jax.value_and_grad(loss, (0, 1))), [v.value for v in variables]
         return lambda: jax.block_until_ready(slope(weights, x))
 
-    return {"ON-LSTM": run("ON-LSTM"), LSTMS[0]: run("LSTM"), "products": products(x, sizes)}
+    fresh = {form: recurrence.differentiable(form) for form in recurrence.RECURRENCES}
+    with patch.object(jax_compiled, "library", lambda: None), patch.dict(recurrence.RECURRENCES, fresh):
+        without_c = run("ON-LSTM")
+        without_c()  # compiles it
+    others = {LSTMS[0]: run("LSTM"), "products": products(x, sizes)}
+    return {"ON-LSTM": run("ON-LSTM"), "ON-LSTM without C": without_c, **others}
 
 
 def products(x: np.ndarray, sizes: tuple[int, ...]) -> Callable[[], Any]:

@@ -23,14 +23,14 @@ MASTER_INPUTS = "symmetric", "paper"
 
 
 class Gates(NamedTuple):
-    """Of N steps, in float32 at least: what is kept of z for the gradient."""
+    """Of N steps, in float32 at least: what is kept of z for the gradient, in its order."""
 
+    p_i: Any  # the softmaxes of the masters, (N, n)
+    p_f: Any
     o: Any  # these four (N, D)
     c_hat: Any
     i: Any
     f: Any
-    p_i: Any  # the softmaxes of the masters, (N, n)
-    p_f: Any
 
 
 def gates(z: Any, size: int) -> Gates:
@@ -38,7 +38,7 @@ def gates(z: Any, size: int) -> Gates:
     z, _ = widened(z, "z")
     n = (z.shape[-1] - 4 * size) // 2
     z_i, z_f, o, c_hat, i, f = ops.split(z, np.cumsum([n, n, size, size, size]), -1)
-    return Gates(sigmoid(o), tanh(c_hat), sigmoid(i), sigmoid(f), softmax(z_i), softmax(z_f))
+    return Gates(softmax(z_i), softmax(z_f), sigmoid(o), tanh(c_hat), sigmoid(i), sigmoid(f))
 
 
 def masters(g: Gates, master_input: str, hard: bool) -> tuple[Any, Any]:

@@ -89,15 +89,30 @@ ONCE = "the recurrence of ON-LSTM has a second derivative on JAX only: use JAX, 
 if keras.backend.backend() == "jax":
     import jax
 
+    from supple.ordered.jax_compiled import derivable, takes
+
     def scan(
         f: Callable[..., Any], init: Any, xs: Any, prepare: Callable[..., Any] = as_is, reverse: bool = False
     ) -> tuple[Any, Any]:
         return jax.lax.scan(f, init, prepare(*xs), reverse=reverse)
 
+    IN_C = derivable(forward, backward)
+
+    def place(*x: Any) -> Any:
+        """Forward and backward for c and other such arrays."""
+        return IN_C if takes(*x) else (forward, backward)
+
     def differentiable(form: tuple[str, bool]) -> Callable[..., Any]:
         """x ↦ y, where y, kept = forward(form, *x), of gradients backward(form, kept, those of y)."""
+
+        def there(*x: Any) -> Any:
+            return place(*x[3::-1])[0](form, *x)
+
+        def back(kept: Any, dy: Any) -> Any:
+            return place(*kept[1:4])[1](form, kept, dy)
+
         f = jax.custom_vjp(lambda *x: forward(form, *x)[0])
-        f.defvjp(partial(forward, form), partial(backward, form))
+        f.defvjp(there, back)
         return jax.jit(f)
 
 elif keras.backend.backend() == "tensorflow":

@@ -1,4 +1,4 @@
-"""The recurrence of ON-LSTM on PyTorch by `torch_step.c`: all of a step but its product is one call.
+"""The recurrence of ON-LSTM on PyTorch by `step.c`: all of a step but its product is one call.
 
 For float32 on a CPU and machines with a C compiler, which takes a third of a second, once in a process.
 """
@@ -6,38 +6,25 @@ For float32 on a CPU and machines with a C compiler, which takes a third of a se
 from __future__ import annotations
 
 import ctypes
-import os
-import shlex
-import subprocess
 from functools import cache, partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
+from supple.ordered import compiled
 from supple.ordered.torch_products import product
 from supple.ordered.torch_recurrence import Times, add
-
-SOURCE = Path(__file__).with_name("torch_step.c")
-FLAGS = "-O3 -march=native -fno-math-errno -fno-trapping-math -fopenmp -fPIC -shared"
 
 
 @cache
 def library() -> Any:
-    """`torch_step.c`, compiled for this processor by what CC names, or `cc`; None where that fails."""
-    try:
-        with TemporaryDirectory() as folder:
-            target = f"{folder}/step.so"
-            command = [*shlex.split(os.environ.get("CC", "cc")), *FLAGS.split(), str(SOURCE), "-o", target]
-            subprocess.run(command, check=True, capture_output=True, timeout=60)
-            compiled = ctypes.CDLL(target)
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return None
-    number, tensor = ctypes.c_int, ctypes.c_void_p
-    compiled.forward.argtypes = [number] * 6 + [tensor] * 7 + [number, tensor, number]
-    compiled.backward.argtypes = [number] * 5 + [tensor] * 9 + [number, tensor, number]
-    return compiled
+    """`step.c`, compiled; None where that fails."""
+    found = compiled.library("step.c", "-fopenmp")
+    if found:
+        number, tensor = ctypes.c_int, ctypes.c_void_p
+        found.forward.argtypes = [number] * 6 + [tensor] * 7 + [number, tensor, number]
+        found.backward.argtypes = [number] * 5 + [tensor] * 9 + [number, tensor, number]
+    return found
 
 
 def takes(*x: Any) -> bool:

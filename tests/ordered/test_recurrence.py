@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from keras import ops
 
 from supple.ordered.equations import step
-from supple.ordered.recurrence import recurrence
+from supple.ordered.recurrence import RECURRENCES, differentiable, recurrence
 from supple.sampling.autodiff import gradients
 from tests.numerics import BACKEND, compiled, double, numpy
 
@@ -288,43 +289,85 @@ def test_products_of_both_libraries_are_the_same(
             np.testing.assert_allclose(numpy(got.detach()), numpy(expected.detach()), atol=2e-5)
 
 
-@pytest.mark.skipif(BACKEND != "torch", reason="elsewhere a compiler has them")
+in_c = pytest.mark.skipif(BACKEND == "tensorflow", reason="XLA has them")
+
+
+def c_steps() -> Any:
+    """The module that has steps in C."""
+    found = import_module(f"supple.ordered.{BACKEND}_compiled")
+    if found.library() is None:
+        pytest.skip("this machine has no C compiler")
+    return found
+
+
+@in_c
 @every_form
 @pytest.mark.parametrize("scale", [1, 1e3])
 @pytest.mark.parametrize("masks", [[], [mask()]], ids=["bare", "masked"])
 def test_steps_in_c_are_those_of_float64(
     masks: list[np.ndarray], scale: float, master_input: str, hard: bool
 ) -> None:
-    """Gates that are half open and gates that are shut; units that fill no vector."""
-    from supple.ordered import torch_compiled
-
-    if torch_compiled.library() is None:
-        pytest.skip("this machine has no C compiler")
-    found, scored = [], score(partial(recurrence, master_input=master_input, hard=hard), masks)
+    """Gates that are half open or shut; units that fill no vector; nothing that is given changes."""
+    scored = score(partial(recurrence, master_input=master_input, hard=hard), masks)
     zx, *rest = draw(5)
-    for dtype in "float32", "float64":
-        by_x, values = gradients(scored, [ops.convert_to_tensor(x, dtype) for x in (scale * zx, *rest)])
-        found.append([*by_x, *values])
-    for got, expected in zip(*found, strict=True):
-        assert got.dtype != expected.dtype
-        np.testing.assert_allclose(numpy(got.detach()), numpy(expected.detach()), atol=3e-5)
+
+    def run(dtype: str) -> list[np.ndarray]:
+        x = [ops.convert_to_tensor(part, dtype) for part in (scale * zx, *rest)]
+        before = [numpy(part).copy() for part in x]
+        assert c_steps().takes(*x[::-1]) == (dtype == "float32")
+        by_x, values = gradients(scored, x)
+        for part, was in zip(x, before, strict=True):
+            np.testing.assert_array_equal(numpy(part), was)
+        return [numpy(ops.stop_gradient(part)) for part in (*by_x, *values)]
+
+    found = run("float32")
+    with double():
+        want = run("float64")
+    for got, expected in zip(found, want, strict=True):
+        assert got.dtype == "float32" and expected.dtype == "float64"
+        np.testing.assert_allclose(got, expected, atol=3e-5)
 
 
-@pytest.mark.skipif(BACKEND != "torch", reason="elsewhere a compiler has them")
+@in_c
 @pytest.mark.parametrize("compiler", ["no-such-compiler", "false", "true", "'cc", "nowhere to write"])
-def test_without_a_compiler_steps_are_torchs(compiler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_compiler_there_are_other_steps(compiler: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is none, it fails, what it makes is no library, its name is broken, or no folder is writable."""
-    from supple.ordered import torch_compiled
-
+    place, x = c_steps(), [ops.convert_to_tensor(part, "float32") for part in draw()]
     if compiler == "nowhere to write":
         monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
     else:
         monkeypatch.setenv("CC", compiler)
-    monkeypatch.setattr(torch_compiled, "library", torch_compiled.library.__wrapped__)
-    x = [ops.convert_to_tensor(part, "float32") for part in draw()]
-    assert not torch_compiled.takes(*x)
+    monkeypatch.setattr(place, "library", place.library.__wrapped__)
+    monkeypatch.setitem(RECURRENCES, FORMS[0], differentiable(FORMS[0]))  # not what JAX has compiled before
+    assert not place.takes(*x[::-1])
     by_x, _ = gradients(score(recurrence, []), x)
-    assert all(part.isfinite().all() for part in by_x)
+    assert all(np.isfinite(numpy(part)).all() for part in by_x)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="of JAX")
+@pytest.mark.parametrize("masks", [[], [mask()]], ids=["bare", "masked"])
+def test_jax_derives_and_maps_steps_in_c_and_exports_what_has_none(masks: list[np.ndarray]) -> None:
+    """Second derivatives are those of float64; a program without a gradient calls no C."""
+    import jax
+
+    c_steps()
+    x, scored = draw(7), score(recurrence, masks)
+    directions = np.random.default_rng(2).normal(size=(2, *x[1].shape))
+
+    def second(dtype: str) -> Any:
+        zx, u, h, c = (ops.convert_to_tensor(part, dtype) for part in x)
+        slope = jax.grad(lambda u: scored(zx, u, h, c)[0])
+        assert ("ffi_call" in str(jax.make_jaxpr(slope)(u))) == (dtype == "float32")
+        along = [jax.grad(lambda u, d=d: ops.sum(slope(u) * d))(u) for d in directions.astype(dtype)]
+        return numpy(ops.stack([*along, *jax.vmap(slope)(u + 0.1 * directions.astype(dtype))]))
+
+    found = second("float32")
+    with double():
+        want = second("float64")
+    np.testing.assert_allclose(found, want, atol=1e-4 * np.abs(want).max())
+    given = [ops.convert_to_tensor(part, "float32") for part in x]
+    exported = jax.export.export(jax.jit(lambda *x: scored(*x)[1]))(*given)
+    assert "custom_call" not in str(exported.mlir_module())
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="there is no torch.compile elsewhere")

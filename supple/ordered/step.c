@@ -2,7 +2,8 @@
 
 Tensors have T steps of B rows each, those of h and c the state before them as well. A row of gates, of width
 2n + 4D, has the softmaxes of the masters (n each), then σ(o), ĉ, σ(i) and σ(f). y is the product that step t
-adds, as `parts` summands one after another. Where there is a mask and it is 0, h and c stay. */
+adds, as `parts` summands one after another. Where there is a mask and it is 0, h and c stay. Gates may be
+where x is, and dz where gates are. */
 
 #include <stdint.h>
 #include <string.h>
@@ -85,7 +86,7 @@ void forward(int rows, int size, int n, int paper, int hard, int keep, const flo
         float *o = g + 2 * n, *c_hat = o + size, *i = c_hat + size, *f = i + size;
         const float *h_before = h + at * size, *c_before = c + at * size;
         float *h_now = h + (at + rows) * size, *c_now = c + (at + rows) * size;
-        memcpy(g, x + at * width, width * sizeof(float));
+        if (g != x + at * width) memcpy(g, x + at * width, width * sizeof(float));
         add(width, g, y + (size_t)row * width, parts, (size_t)rows * width);
         softmax(n, g);
         softmax(n, g + n);
@@ -152,16 +153,17 @@ void backward(int rows, int size, int n, int paper, int hard, const float *by_h,
         masters(size, n, paper, hard, g, i_master, f_master);
         #pragma omp simd
         for (int j = 0; j < size; j++) {
+            float sigma_o = o[j], tanh_c_hat = c_hat[j], sigma_i = i[j], sigma_f = f[j]; /* dz may go over them */
             float tanh_c = hyperbolic_tangent(c_now[j]), both = i_master[j] * f_master[j];
-            float kept = 1.0f - i_master[j] * (1.0f - f[j]), written = 1.0f - f_master[j] * (1.0f - i[j]);
-            float lost = f_master[j] * (1.0f - f[j]), new = i_master[j] * (1.0f - i[j]);
-            float by_c = dc[j] + dh[j] * o[j] * (1.0f - tanh_c * tanh_c);
-            dz_o[j] = dh[j] * tanh_c * o[j] * (1.0f - o[j]);
-            dz_c_hat[j] = by_c * i_master[j] * written * (1.0f - c_hat[j] * c_hat[j]);
-            dz_i[j] = by_c * c_hat[j] * both * i[j] * (1.0f - i[j]);
-            dz_f[j] = by_c * c_before[j] * both * f[j] * (1.0f - f[j]);
-            by_i[j] = by_c * (c_hat[j] * written - c_before[j] * lost);
-            by_f[j] = by_c * (c_before[j] * kept - c_hat[j] * new);
+            float lost = f_master[j] * (1.0f - sigma_f), new = i_master[j] * (1.0f - sigma_i);
+            float kept = 1.0f - i_master[j] * (1.0f - sigma_f), written = 1.0f - f_master[j] * (1.0f - sigma_i);
+            float by_c = dc[j] + dh[j] * sigma_o * (1.0f - tanh_c * tanh_c);
+            dz_o[j] = dh[j] * tanh_c * sigma_o * (1.0f - sigma_o);
+            dz_c_hat[j] = by_c * i_master[j] * written * (1.0f - tanh_c_hat * tanh_c_hat);
+            dz_i[j] = by_c * tanh_c_hat * both * sigma_i * (1.0f - sigma_i);
+            dz_f[j] = by_c * c_before[j] * both * sigma_f * (1.0f - sigma_f);
+            by_i[j] = by_c * (tanh_c_hat * written - c_before[j] * lost);
+            by_f[j] = by_c * (c_before[j] * kept - tanh_c_hat * new);
             dc[j] = by_c * f_master[j] * kept;
             dh[j] = 0.0f;
         }
