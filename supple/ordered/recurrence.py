@@ -132,21 +132,23 @@ elif keras.backend.backend() == "tensorflow":
         length = ops.shape(xs[0])[0]
         if tf.executing_eagerly() or (isinstance(length, int) and length < BLOCK):
             return loop(f, init, prepare(*xs), length, reverse)
-        size = length if isinstance(length, int) else BLOCK
-        n = -(-length // size)
-
-        def blocks(x: Any) -> Any:
-            x = tf.pad(x, [(0, n * size - length), *[(0, 0)] * (len(x.shape) - 1)])
-            return tf.reshape(x, (n, size, *ops.shape(x)[1:]))
 
         @partial(tf.function, jit_compile=True, autograph=False)
         def block(state: Any, x: Any) -> Any:
             xs, count = x
             return loop(f, state, prepare(*xs), count, reverse)
 
-        counts = tf.minimum(size, length - size * tf.range(n))
+        if isinstance(length, int):
+            return block(init, (xs, length))
+        n = -(-length // BLOCK)
+
+        def blocks(x: Any) -> Any:
+            x = tf.pad(x, [(0, n * BLOCK - length), *[(0, 0)] * (len(x.shape) - 1)])
+            return tf.reshape(x, (n, BLOCK, *ops.shape(x)[1:]))
+
+        counts = tf.minimum(BLOCK, length - BLOCK * tf.range(n))
         state, ys = loop(block, init, (each(blocks, xs), counts), n, reverse)
-        return state, each(lambda y: tf.reshape(y, (n * size, *ops.shape(y)[2:]))[:length], ys)
+        return state, each(lambda y: tf.reshape(y, (n * BLOCK, *ops.shape(y)[2:]))[:length], ys)
 
     def loop(f: Callable[..., Any], state: Any, xs: Any, count: Any, reverse: bool) -> tuple[Any, Any]:
         """As `jax.lax.scan` of the first `count` of xs; what f gives of the others is zeros."""
