@@ -347,10 +347,12 @@ def test_without_a_compiler_there_are_other_steps(compiler: str, monkeypatch: py
 @pytest.mark.skipif(BACKEND != "jax", reason="of JAX")
 @pytest.mark.parametrize("masks", [[], [mask()]], ids=["bare", "masked"])
 def test_jax_derives_and_maps_steps_in_c_and_exports_what_has_none(masks: list[np.ndarray]) -> None:
-    """Second derivatives are those of float64; a program without a gradient calls no C."""
+    """Second derivatives are those of float64; a program without a gradient, or of many cells, calls no C."""
     import jax
 
-    c_steps()
+    place = c_steps()
+    assert place.takes(np.zeros((1, place.CELLS), "float32"))
+    assert not place.takes(np.zeros((2, place.CELLS), "float32"))
     x, scored = draw(7), score(recurrence, masks)
     directions = np.random.default_rng(2).normal(size=(2, *x[1].shape))
 
