@@ -243,6 +243,24 @@ def test_blocks_of_steps_change_nothing(masks: list[np.ndarray], monkeypatch: py
             np.testing.assert_allclose(got, expected, atol=1e-12)
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="takes blocks of its own")
+def test_sequences_of_known_length_are_one_block_which_nothing_is_copied_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import tensorflow as tf
+
+    def types(*shapes: Any) -> set[str]:
+        """Of what is outside of blocks."""
+        f = tf.function(lambda *x: gradients(score(recurrence, []), x)[0])
+        graph = f.get_concrete_function(*(tf.TensorSpec(shape, "float64") for shape in shapes)).graph
+        return {op.type for op in graph.get_operations()}
+
+    monkeypatch.setattr("supple.ordered.recurrence.BLOCK", 2)
+    copies, rest = {"Pad", "StatelessWhile", "While"}, ((D, WIDTH), (B, D), (B, D))
+    assert not copies & types((T, B, WIDTH), *rest)
+    assert {"Pad", "StatelessWhile"} <= types((None, B, WIDTH), *rest)
+
+
 @pytest.mark.skipif(BACKEND != "torch", reason="elsewhere nothing is written over")
 def test_a_gradient_can_be_asked_for_twice() -> None:
     """It writes over nothing that it needs again."""
