@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, partial
+from threading import Lock
 from typing import Any
 
 import jax
@@ -22,13 +23,19 @@ FORWARD, BACKWARD = "supple_onlstm_forward", "supple_onlstm_backward"
 CELLS = 2**15  # of a step: where there are more, XLA has them share its threads, and C does not
 
 
+REGISTERED: list[Any] = []  # the library that XLA has; a second is an error
+LOCK = Lock()
+
+
 @cache
 def library() -> Any:
     """`jax_step.c`, compiled, which XLA then has by the names above; None where that fails."""
     found = compiled.library("jax_step.c", "-fopenmp-simd", f"-I{jax.ffi.include_dir()}")
-    if found:
-        for name in FORWARD, BACKWARD:
-            jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(found, name)))
+    with LOCK:
+        if found and not REGISTERED:
+            for name in FORWARD, BACKWARD:
+                jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(found, name)))
+            REGISTERED.append(found)
     return found
 
 

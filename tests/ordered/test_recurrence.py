@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -360,6 +361,15 @@ def test_without_a_compiler_there_are_other_steps(compiler: str, monkeypatch: py
     assert not place.takes(*x[::-1])
     by_x, _ = gradients(score(recurrence, []), x)
     assert all(np.isfinite(numpy(part)).all() for part in by_x)
+
+
+@in_c
+def test_a_compiler_without_openmp_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, compiler = c_steps(), tmp_path / "cc"
+    compiler.write_text('#!/bin/sh\nfor x; do [ "$x" = -fopenmp ] && exit 1; done\nexec cc "$@"\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    assert place.library.__wrapped__() is not None
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="of JAX")
