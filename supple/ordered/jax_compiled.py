@@ -21,8 +21,6 @@ from supple.ordered.equations import Gates
 
 FORWARD, BACKWARD = "supple_onlstm_forward", "supple_onlstm_backward"
 CELLS = 2**15  # of a step: where there are more, XLA has them share its threads, and C does not
-
-
 REGISTERED: list[Any] = []  # the library that XLA has; a second is an error
 LOCK = Lock()
 
@@ -53,8 +51,8 @@ def forward(form: tuple[str, bool], zx: Any, u: Any, h0: Any, c0: Any, *mask: An
         return call(FORWARD, form, state, (rows, 2 * c0.shape[1]), t, state[0][t] @ u, *mask)
 
     h_all, c_all = (jnp.pad(first[None], ((0, steps), (0, 0), (0, 0))) for first in (h0, c0))
-    first = h_all, c_all, zx, jnp.zeros((steps, rows), "float32")
-    h_all, c_all, gates, d = jax.lax.fori_loop(0, steps, body, first)
+    d = jnp.zeros((steps, rows), "float32")
+    h_all, c_all, gates, d = jax.lax.fori_loop(0, steps, body, (h_all, c_all, zx, d))
     return (h_all[1:], c_all[-1], d), (gates, c_all, h_all, u, *mask)
 
 
@@ -77,10 +75,9 @@ def backward(form: tuple[str, bool], kept: Any, gradient: Any) -> tuple[Any, ...
 
 def call(name: str, form: tuple[str, bool], written: Any, room: tuple[int, int], t: Any, *read: Any) -> Any:
     """What step t makes of the arrays `written`, which are given up; `room` is the shape of what it needs."""
-    shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in written]
-    shapes, places = [*shapes, jax.ShapeDtypeStruct(room, "float32")], range(len(written))
-    aliases = {1 + len(read) + k: k for k in places}
-    f = jax.ffi.ffi_call(name, shapes, input_output_aliases=aliases, vmap_method="sequential")
+    shapes = [jax.ShapeDtypeStruct(shape, "float32") for shape in (*(x.shape for x in written), room)]
+    places = {1 + len(read) + k: k for k in range(len(written))}  # argument → result
+    f = jax.ffi.ffi_call(name, shapes, input_output_aliases=places, vmap_method="sequential")
     of_form = {"paper": np.int32(form[0] == "paper"), "hard": np.int32(form[1])}
     return tuple(f(jnp.int32(t), *read, *written, **of_form)[:-1])
 

@@ -3,7 +3,8 @@
 #include "step.c"
 #include "xla/ffi/api/c_api.h"
 
-static XLA_FFI_Buffer *array(void **arrays, int k) { return arrays[k]; }
+static const int64_t *shape(void **arrays, int k) { return ((XLA_FFI_Buffer *)arrays[k])->dims; }
+static void *data(void **arrays, int k) { return ((XLA_FFI_Buffer *)arrays[k])->data; }
 
 /* Attributes are in the order of their names. */
 static int number(XLA_FFI_CallFrame *frame, int k) {
@@ -20,31 +21,32 @@ static int answers(XLA_FFI_CallFrame *frame) {
     return 1;
 }
 
-/* Reads t, y and perhaps a mask; writes h, c, what is x and becomes gates, and d; has room. */
+/* Reads t, y and perhaps a mask; writes h, c, gates, where x is, and d; has room. */
 XLA_FFI_Error *supple_onlstm_forward(XLA_FFI_CallFrame *frame) {
     if (answers(frame)) return NULL;
     void **read = frame->args.args, **written = frame->rets.rets;
-    int masked = frame->args.size == 2 + 1 + 4;
-    int64_t rows = array(written, 2)->dims[1], width = array(written, 2)->dims[2], size = array(written, 0)->dims[2];
-    float *gates = array(written, 2)->data;
-    forward(rows, size, (width - 4 * size) / 2, number(frame, 1), number(frame, 0), 1, gates,
-            masked ? array(read, 2)->data : NULL, array(written, 0)->data, array(written, 1)->data, gates,
-            array(written, 3)->data, array(written, 4)->data, *(int32_t *)array(read, 0)->data,
-            array(read, 1)->data, 1);
+    int rows = shape(written, 2)[1], width = shape(written, 2)[2], size = shape(written, 0)[2];
+    int hard = number(frame, 0), paper = number(frame, 1), masked = frame->args.size == 2 + 1 + 4;
+    int32_t *t = data(read, 0);
+    float *y = data(read, 1), *h = data(written, 0), *c = data(written, 1), *gates = data(written, 2);
+    float *d = data(written, 3), *room = data(written, 4);
+    uint8_t *mask = masked ? data(read, 2) : NULL;
+    int n = (width - 4 * size) / 2;
+    forward(rows, size, n, paper, hard, 1, gates, mask, h, c, gates, d, room, *t, y, 1);
     return NULL;
 }
 
-/* Reads t, y, the gradients by h and d, c and perhaps a mask; writes dh, dc and what is gates and becomes dz;
-has room. */
+/* Reads t, y, the gradients by h and d, c and perhaps a mask; writes dh, dc and dz, where gates are; has room. */
 XLA_FFI_Error *supple_onlstm_backward(XLA_FFI_CallFrame *frame) {
     if (answers(frame)) return NULL;
     void **read = frame->args.args, **written = frame->rets.rets;
-    int masked = frame->args.size == 5 + 1 + 3;
-    int64_t rows = array(written, 2)->dims[1], width = array(written, 2)->dims[2], size = array(written, 0)->dims[1];
-    float *dz = array(written, 2)->data;
-    backward(rows, size, (width - 4 * size) / 2, number(frame, 1), number(frame, 0), array(read, 2)->data,
-             array(read, 3)->data, masked ? array(read, 5)->data : NULL, array(read, 4)->data, dz,
-             array(written, 0)->data, array(written, 1)->data, dz, array(written, 3)->data,
-             *(int32_t *)array(read, 0)->data, array(read, 1)->data, 1);
+    int rows = shape(written, 2)[1], width = shape(written, 2)[2], size = shape(written, 0)[1];
+    int hard = number(frame, 0), paper = number(frame, 1), masked = frame->args.size == 5 + 1 + 3;
+    int32_t *t = data(read, 0);
+    float *y = data(read, 1), *by_h = data(read, 2), *by_d = data(read, 3), *c = data(read, 4);
+    float *dh = data(written, 0), *dc = data(written, 1), *dz = data(written, 2), *room = data(written, 3);
+    uint8_t *mask = masked ? data(read, 5) : NULL;
+    int n = (width - 4 * size) / 2;
+    backward(rows, size, n, paper, hard, by_h, by_d, mask, c, dz, dh, dc, dz, room, *t, y, 1);
     return NULL;
 }
