@@ -6,20 +6,39 @@ import ctypes
 import os
 import shlex
 import subprocess
+import sys
+import warnings
+from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+COMPILERS = ["cc"], [sys.executable, "-m", "ziglang", "cc"]  # of the machine, and of the extra `compiler`
 FLAGS = "-O3 -march=native -fno-math-errno -fno-trapping-math -fPIC -shared"
 
 
-def library(source: str, *flags: str) -> ctypes.CDLL | None:
-    """What CC, or `cc`, makes of a file, in a third of a second; None where it makes nothing."""
-    try:
-        with TemporaryDirectory() as folder:
-            target, path = f"{folder}/step.so", Path(__file__).with_name(source)
-            compiler = shlex.split(os.environ.get("CC", "cc"))
-            command = [*compiler, *FLAGS.split(), *flags, str(path), "-o", target]
-            subprocess.run(command, check=True, capture_output=True, timeout=60)
-            return ctypes.CDLL(target)
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return None
+def library(source: str, *choices: list[str]) -> ctypes.CDLL | None:
+    """What CC makes of a file, or else the first of COMPILERS that can, by the first flags that serve.
+
+    Takes a third of a second. None, and a warning, where nothing serves.
+    """
+    with suppress(ValueError):  # of a CC that shlex cannot split
+        named = shlex.split(os.environ.get("CC", ""))
+        for compiler, flags in product([named] if named else COMPILERS, choices):
+            with suppress(OSError, subprocess.SubprocessError):
+                return compiled(source, [*compiler, *FLAGS.split(), *flags])
+    tried = os.environ.get("CC") or "cc, and the package ziglang"
+    warnings.warn(
+        f"ON-LSTM trains more slowly than it could, as no C compiler serves (tried: {tried}); "
+        "install one, perhaps by pip install 'supple[compiler]', or name one in CC",
+        stacklevel=2,
+    )
+    return None
+
+
+def compiled(source: str, command: list[str]) -> ctypes.CDLL:
+    """What a command makes of a file; OSError or SubprocessError where that is no library."""
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows deletes no library in use
+        target, path = f"{folder}/step.so", Path(__file__).with_name(source)
+        subprocess.run([*command, str(path), "-o", target], check=True, capture_output=True, timeout=60)
+        return ctypes.CDLL(target)

@@ -28,7 +28,7 @@ LOCK = Lock()
 @cache
 def library() -> Any:
     """`jax_step.c`, compiled, which XLA then has by the names above; None where that fails."""
-    found = compiled.library("jax_step.c", "-fopenmp-simd", f"-I{jax.ffi.include_dir()}")
+    found = compiled.library("jax_step.c", ["-fopenmp-simd", f"-I{jax.ffi.include_dir()}"])
     with LOCK:
         if found and not REGISTERED:
             for name in FORWARD, BACKWARD:

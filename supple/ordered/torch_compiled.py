@@ -19,7 +19,7 @@ from supple.ordered.torch_recurrence import Times, add
 @cache
 def library() -> Any:
     """`step.c`, compiled, for one thread where the compiler has no OpenMP; None where that fails."""
-    found = compiled.library("step.c", "-fopenmp") or compiled.library("step.c", "-fopenmp-simd")
+    found = compiled.library("step.c", ["-fopenmp"], ["-fopenmp-simd"])
     if found:
         number, tensor = ctypes.c_int, ctypes.c_void_p
         found.forward.argtypes = [number] * 6 + [tensor] * 7 + [number, tensor, number]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from keras import ops
 
+from supple.ordered.compiled import COMPILERS
 from supple.ordered.equations import step
 from supple.ordered.recurrence import RECURRENCES, differentiable, recurrence
 from supple.sampling.autodiff import gradients
@@ -320,6 +323,11 @@ def c_steps() -> Any:
     return found
 
 
+def cc() -> str:
+    """The compiler of this machine."""
+    return os.environ.get("CC") or which("cc") or pytest.skip("this machine has no C compiler of its own")
+
+
 @in_c
 @every_form
 @pytest.mark.parametrize("scale", [1, 1e3])
@@ -351,7 +359,10 @@ def test_steps_in_c_are_those_of_float64(
 @in_c
 @pytest.mark.parametrize("compiler", ["no-such-compiler", "false", "true", "'cc", "nowhere to write"])
 def test_without_a_compiler_there_are_other_steps(compiler: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is none, it fails, what it makes is no library, its name is broken, or no folder is writable."""
+    """There is none, it fails, what it makes is no library, its name is broken, or no folder is writable.
+
+    One is told of it.
+    """
     place, x = c_steps(), [ops.convert_to_tensor(part, "float32") for part in draw()]
     want, _ = gradients(score(recurrence, []), x)
     if compiler == "nowhere to write":
@@ -360,7 +371,9 @@ def test_without_a_compiler_there_are_other_steps(compiler: str, monkeypatch: py
         monkeypatch.setenv("CC", compiler)
     monkeypatch.setattr(place, "library", place.library.__wrapped__)
     monkeypatch.setitem(RECURRENCES, FORMS[0], differentiable(FORMS[0]))  # not what JAX has compiled before
-    assert not place.takes(*x[::-1])
+    with pytest.warns(UserWarning, match="no C compiler serves .* pip install 'supple"):
+        assert not place.takes(*x[::-1])
+    monkeypatch.setattr(place, "library", lambda: None)
     found, _ = gradients(score(recurrence, []), x)
     for got, expected in zip(found, want, strict=True):
         np.testing.assert_allclose(numpy(got), numpy(expected), atol=3e-5)
@@ -369,10 +382,24 @@ def test_without_a_compiler_there_are_other_steps(compiler: str, monkeypatch: py
 @in_c
 def test_a_compiler_without_openmp_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place, compiler = c_steps(), tmp_path / "cc"
-    real = os.environ.get("CC", "cc")
-    compiler.write_text(f'#!/bin/sh\nfor x; do [ "$x" = -fopenmp ] && exit 1; done\nexec {real} "$@"\n')
+    compiler.write_text(f'#!/bin/sh\nfor x; do [ "$x" = -fopenmp ] && exit 1; done\nexec {cc()} "$@"\n')
     compiler.chmod(0o755)
     monkeypatch.setenv("CC", str(compiler))
+    assert place.library.__wrapped__() is not None
+
+
+@in_c
+def test_where_there_is_no_cc_that_of_the_package_ziglang_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a package of that name, which calls what `cc` is here."""
+    place, package, command = c_steps(), tmp_path / "ziglang", shlex.split(cc())
+    package.mkdir()
+    program = f"import os, sys; os.execvp({command[0]!r}, {command} + sys.argv[2:])"
+    (package / "__main__.py").write_text(program)
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr("supple.ordered.compiled.COMPILERS", [["no-such-compiler"], COMPILERS[1]])
     assert place.library.__wrapped__() is not None
 
 
@@ -410,10 +437,9 @@ def test_torch_compiles_what_has_the_layer(monkeypatch: pytest.MonkeyPatch) -> N
     """With neither the steps in C nor the products of oneDNN, of which it can make nothing."""
     import torch
 
-    from supple.ordered import ONLSTM, torch_compiled, torch_products
+    from supple.ordered import ONLSTM, torch_products
 
-    if torch_compiled.library() is None:
-        pytest.skip("this machine has no C compiler, which torch.compile wants too")
+    cc()  # torch.compile wants one too
     if torch_products.linear is not None:
         monkeypatch.setattr(torch_products, "AMD", True)
     layer = ONLSTM(D, CHUNK, return_sequences=True)
