@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import shlex
 import subprocess
 import sys
-import warnings
 from contextlib import suppress
 from itertools import product
 from pathlib import Path
@@ -28,10 +28,10 @@ def library(source: str, *choices: list[str]) -> ctypes.CDLL | None:
             with suppress(OSError, subprocess.SubprocessError):
                 return compiled(source, [*compiler, *FLAGS.split(), *flags])
     tried = os.environ.get("CC") or "cc, and the package ziglang"
-    warnings.warn(
-        f"ON-LSTM trains more slowly than it could, as no C compiler serves (tried: {tried}); "
+    logging.getLogger(__name__).warning(
+        "ON-LSTM trains more slowly than it could, as no C compiler serves (tried: %s): "
         "install one, perhaps by pip install 'supple[compiler]', or name one in CC",
-        stacklevel=2,
+        tried,
     )
     return None
 
