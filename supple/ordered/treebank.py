@@ -1,9 +1,9 @@
 """Gold trees from treebanks: the Penn Treebank's brackets, and the lines of the Sinica Treebank.
 
-Penn: a tree begins where a line begins with a bracket; lines that go on with it are indented more. Words with
-one of the 36 tags of words are kept, so that punctuation and traces go. Sinica: a tree a line, #number
-tree#punctuation, all leaves of which are kept. Nodes without words go, and what has one part becomes that
-part.
+Penn: a tree begins where a line begins with a bracket, and others may follow on that line; lines that go on
+with it are indented more. Words with one of the 36 tags of words are kept, so that punctuation and traces go.
+Sinica: a tree a line, #number tree#punctuation, all leaves of which are kept. Nodes without words go, and what
+has one part becomes that part.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ SINICA_LINE = re.compile(r"(#\S*\s+)?(?P<tree>.*?)(#[^#]*)?")
 IS_SINICA = re.compile(r"^[ \t]*#\d\S*[ \t]+[^\s()]+\(", re.MULTILINE)  # a line of it does: #1:1.[0] NP(
 ESCAPED = re.compile("[\udc80-\udcff]")  # what "surrogateescape" makes of bytes that are not UTF-8
 NOT_UTF_8 = "is not UTF-8: convert it, e.g. with iconv"
+NO_TEXT = f"{NOT_UTF_8}; an archive should be unpacked first"
 
 
 class Sentence(NamedTuple):
@@ -55,8 +56,8 @@ def read_treebank(path: str | os.PathLike[str], on_bad: OnBad = stop) -> Iterato
     reading goes on with the next unless that raises. Trees without words are left out.
     """
     for name, content in files(Path(path), on_bad):
-        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            on_bad(InputError(NOT_UTF_8, path=name, line=1))
+        if b"\0" in content or content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            on_bad(InputError(NO_TEXT, path=name, line=1))
             continue
         text = content.decode("utf-8-sig", "surrogateescape")
         if IS_SINICA.search(text):
@@ -132,14 +133,21 @@ def penn_pieces(text: str) -> Iterator[tuple[int, str]]:
 
 
 def cut(text: str) -> Iterator[str]:
-    """Every tree of a text, with brackets that follow at once, and what stands before, between and after."""
+    """Every tree of a text, and what stands before, between and after.
+
+    A tree may have closed too early where a bracket is closed that is not open, or a later line begins a
+    tree. Then what looks like one may be part of another, and all until there is one piece.
+    """
     depth, cuts = 0, [0]
-    for brackets in re.finditer(r"\(|\)+", text):
-        if depth == 0 and brackets[0] == "(":
-            cuts.append(brackets.start())
-        depth += 1 if brackets[0] == "(" else -len(brackets[0])
+    for bracket in re.finditer(r"(?P<later>\n[^\S\n]*)?(\(|\))", text):
+        opens = bracket[2] == "("
+        if depth == 0 and opens and not bracket["later"]:
+            cuts.append(bracket.start())
+        depth += 1 if opens else -1
+        if depth < 0 or (depth == 1 and opens and bracket["later"]):
+            cuts = [0]
         if depth <= 0:
-            cuts.append(brackets.end())
+            cuts.append(bracket.end())
             depth = 0
     for start, end in pairwise([*cuts, len(text)]):
         yield text[start:end]
@@ -153,8 +161,8 @@ def sinica_pieces(text: str) -> Iterator[tuple[int, str]]:
 
 
 def grow(piece: str, token: re.Pattern[str], tags: re.Pattern[str] | None) -> list[Sentence]:
-    """The sentences of a text; kept are words with one of `tags`, or all. InputError counts lines from 0."""
-    found: list[Sentence] = []
+    """The sentence of a tree, if it has words with one of `tags`, or any. InputError counts lines from 0."""
+    trees: list[Tree | None] = []
     words: list[str] = []
     labels: dict[Span, list[str]] = {}
     example = "Head:Nab:word" if tags is None else "(NN word)"
@@ -165,6 +173,9 @@ def grow(piece: str, token: re.Pattern[str], tags: re.Pattern[str] | None) -> li
         part: Tree | None = None
         if match.lastgroup == "stray":
             raise broken(match, f"{match[0]!r} should be a word with its tag, as {example}")
+        if trees and match.lastgroup != "close":
+            mend = "or a line break, or what a line is indented by, is wrong"
+            raise broken(match, f"a second tree begins: a bracket closed too early, {mend}")
         if match.lastgroup == "label":
             nodes.append((match["label"], len(words), []))
             continue
@@ -181,17 +192,11 @@ def grow(piece: str, token: re.Pattern[str], tags: re.Pattern[str] | None) -> li
             if len(words) - start > 1:
                 names = labels.setdefault((start, len(words)), [])
                 names[:0] = [label] if label and label not in names else []
-        if nodes:
-            nodes[-1][2].append(part)
-        else:
-            found += [Sentence(words, part, labels)] if part is not None else []
-            words, labels = [], {}
+        (nodes[-1][2] if nodes else trees).append(part)
     if nodes:
         mend = "close them" if tags is None else "close them, or indent the lines that go on with it"
         raise InputError(f"{len(nodes)} brackets of the tree are not closed where it ends: {mend}")
-    if tags is None and len(found) > 1:
-        raise InputError(f"{len(found)} trees on one line: a bracket closed too early, or a line break lost")
-    return found
+    return [Sentence(words, tree, labels) for tree in trees if tree is not None]
 
 
 def joined(parts: list[Tree]) -> Tree | None:

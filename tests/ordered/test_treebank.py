@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from supple.errors import InputError
-from supple.ordered.treebank import TAGS, Sentence, read_treebank
+from supple.ordered.treebank import NO_TEXT, TAGS, Sentence, read_treebank
 from supple.ordered.trees import brackets, size, spans
 
 VINKEN = """
@@ -117,8 +117,11 @@ def test_a_broken_penn_tree_costs_itself_alone(tmp_path: Path, broken: str, prob
             "#1:1 S(theme:NP(Head:Nhaa:我們|Head:V_11:是)#，(C)",
             "2: 1 brackets of the tree are not closed where",
         ),
-        ("#1:1 S(theme:NP(Head:Nhaa:我們))|Head:V_11:是)#，(C)", "2: a bracket is closed that is not open"),
-        ("#1:1 S(theme:Nhaa:我們)|Head:V_11:是#，(C)", "2: 2 trees on one line: a bracket closed too early"),
+        ("#1:1 S(theme:NP(Head:Nhaa:我們))|Head:V_11:是)#，(C)", "2: a second tree begins"),
+        (
+            "#1:1 S(theme:Nhaa:我們)|Head:V_11:是#，(C)",
+            "2: a second tree begins: a bracket",
+        ),
         ("#1:1 S(theme:NP()|Head:V_11:是)#，(C)", "2: NP holds no word"),
         ("#1:1 S(我們|Head:V_11:是)#，(C)", "2: '我們' should be a word with its tag, as Head:Nab:word"),
     ],
@@ -138,9 +141,6 @@ def test_other_text_is_no_treebank(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("(NN a)\n)\n(NN b)\n(NN c)\n", 2),
-        ("(NN a) ) (NN b) (NN c)\n", 1),
-        ("(NN a)\n(NN b) (NN c)\n\n   )\n", 4),
         ("(NN a) (NN b) junk and more (NN c)", 1),
         ("(NN a) (S (NN )) (NN b) (NN c)", 1),
         ("(NN a)\n(NN b) (NN c) (S (NN d)\n", 2),
@@ -150,6 +150,32 @@ def test_what_stands_between_trees_costs_none_of_them(tmp_path: Path, text: str,
     sentences, problems = skipped(written(tmp_path, text))
     assert [s.words for s in sentences] == [["a"], ["b"], ["c"]]
     assert [problem.split(":")[0] for problem in problems] == [str(line)]
+
+
+EARLY = [  # "the cat sat", of which a bracket closes too early
+    (
+        "( (S (NP (DT the) (NN cat)) )) (VP (VBD sat)) )\n",
+        "2: a second tree begins",
+    ),
+    ("( (S\n    (NP (DT the) (NN cat)) ))\n    (VP (VBD sat)) ))\n", "4: a second tree begins"),
+    ("( (S\n    (NP (DT the) (NN cat))))\n    (VP (VBD sat))\n", "4: a second tree begins"),
+    ("( (S (NP (DT the) (NN cat))))\n )\n", "3: a bracket is closed that is not open"),
+]
+
+
+@pytest.mark.parametrize(("broken", "problem"), EARLY)
+def test_parts_of_a_tree_that_closes_too_early_are_no_trees(
+    tmp_path: Path, broken: str, problem: str
+) -> None:
+    """Nor is what comes before a bracket too many, on the same lines: which one that is, nobody knows."""
+    sentences, problems = skipped(written(tmp_path, f"(NN a)\n{broken}(NN b) (NN c)\n"))
+    assert [s.words for s in sentences] == [["a"], ["b"], ["c"]]
+    assert len(problems) == 1 and problems[0].startswith(problem)
+
+
+def test_what_is_no_text_is_told(tmp_path: Path) -> None:
+    (tmp_path / "bank.tar.xz").write_bytes(b"\xfd7zXZ\0\0\4(\x82b \x80)(\x82c \x81)")
+    assert skipped(tmp_path / "bank.tar.xz") == ([], [f"1: {NO_TEXT}"])
 
 
 def test_what_is_not_utf_8_costs_its_tree_alone(tmp_path: Path) -> None:
@@ -165,7 +191,7 @@ def test_what_is_not_utf_8_costs_its_tree_alone(tmp_path: Path) -> None:
 
 def test_utf_16_is_one_problem(tmp_path: Path) -> None:
     (tmp_path / "parsed").write_bytes((ENDED * 3).encode("utf-16"))
-    assert skipped(tmp_path / "parsed") == ([], ["1: is not UTF-8: convert it, e.g. with iconv"])
+    assert skipped(tmp_path / "parsed") == ([], [f"1: {NO_TEXT}"])
 
 
 def test_penn_trees_may_follow_a_line_with_a_sharp(tmp_path: Path) -> None:
