@@ -47,6 +47,7 @@ def parse(
     """Find the binary trees of sentences by the levels of an ON-LSTM that has only learnt to predict words.
 
     A level is how much of its cells the model renews to read a word: high where something new begins.
+    Punctuation that the model has not learnt is left out.
 
     Args:
         paths: Files: .txt (one sentence a line) or .jsonl (one object a line, its field "text").
@@ -119,8 +120,8 @@ def readable_sentences(model: LanguageModel, texts: Iterable[Line], bad: BadLine
         words = parsing.words_of(text, model.vocabulary)
         try:
             model.checked(words, line or 1)
-            if len(words) > 1 and not any(parsing.known(word, model.vocabulary) for word in words):
-                problem = f"the model knows none of the {len(words)} words of sentence {line or 1}"
+            if parsing.foreign(words, model.vocabulary):
+                problem = f"the model knows no word of sentence {line or 1}"
                 raise InputError(f"{problem}; use a model of its language, or leave it out")
         except InputError as problem:
             bad(InputError(problem.problem, path=path, line=line))

@@ -85,18 +85,20 @@ def train_rows(
 
 
 def begin(folder: Path, settings: Settings, resume: bool) -> None:
-    """Make the checkpoint's folder ready: check that it fits when resuming, empty it when not."""
+    """Make the checkpoint's folder ready; InputError if what it holds is of another training."""
     known, fixed = folder / "settings.json", fixed_settings(settings)
     if resume and known.exists():
         # A setting that was added since had its default.
         before = fixed_settings(Settings()) | json.loads(known.read_text("utf-8"))
         if changed := [name for name in fixed if before[name] != fixed[name]]:
-            problem = f"was begun with another {', '.join(changed)}; take it back, or start without --resume"
+            problem = f"was begun with another {', '.join(changed)}; take it back, or name another folder"
             raise InputError(problem, path=folder)
         return
+    if (folder / "state.npz").exists():
+        problem = "holds a training: give --resume to go on with it, or name another folder"
+        raise InputError(problem, path=folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("lexicon.npz", "state.npz"):
-        (folder / name).unlink(missing_ok=True)
+    (folder / "lexicon.npz").unlink(missing_ok=True)
     known.write_text(json.dumps(fixed, ensure_ascii=False, indent=1), "utf-8")
 
 
@@ -291,7 +293,7 @@ def load(
             for kind in ("variable", "best", "average")
         )
     if [value.shape for value in values.values()] != [tuple(variable.shape) for variable in variables]:
-        problem = "was begun with another schema; take it back, or start without --resume"
+        problem = "was begun with another schema; take it back, or name another folder"
         raise InputError(problem, path=path)
     assign(variables, values.values())
     return reports, list(best.values()), average

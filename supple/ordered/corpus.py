@@ -7,6 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,6 +72,8 @@ class Vocabulary:
         texts = all(isinstance(word, str) for word in words)
         if not texts or self.words[:2] != [EOS, UNKNOWN] or len(set(words)) < len(words):
             raise InputError(f"a vocabulary is {EOS}, {UNKNOWN} and different words after them")
+        if form not in FORMS:
+            raise InputError(f"a text is split into one of {', '.join(FORMS)}; got {form!r}")
         self.places = {word: place for place, word in enumerate(self.words)}
 
     @classmethod
@@ -82,6 +85,11 @@ class Vocabulary:
 
     def __len__(self) -> int:
         return len(self.words)
+
+    @cached_property
+    def characters(self) -> set[str]:
+        """All that words are made of."""
+        return set().union(*self.words[2:])
 
     def ids(self, words: Iterable[str]) -> np.ndarray:
         """The ids (n,) of words, int32."""

@@ -121,6 +121,12 @@ class ONLSTM(keras.layers.RNN):
             shape = sequences_shape[0], self.cell.units
             self.states = [self.add_weight(shape, "zeros", trainable=False, name=name) for name in "hc"]
 
+    @property
+    def weights(self) -> list[Any]:
+        """Without the states, which are a run's, as in `keras.layers.LSTM`: what `set_weights` takes."""
+        states = self.states or []
+        return [weight for weight in super().weights if not any(weight is state for state in states)]
+
     def save_own_variables(self, store: Any) -> None:
         """States are a run's, of its batch size: no part of what is saved."""
 

@@ -73,8 +73,8 @@ def fit(
 
     It ends after the epochs of the recipe, or cleanly when `minutes` have passed. `out/checkpoint`, written
     every minute and by Ctrl-C and SIGTERM, holds all that `resume` needs to go on as if there had been no
-    interruption, to the last bit on JAX. InputError if a file is wrong, if what is to be resumed was begun
-    with another recipe or text, or if the training diverges.
+    interruption, to the last bit on JAX. InputError if a file is wrong, if there is a training in the folder
+    and it is not to be resumed, or was begun with another recipe or text, or if the training diverges.
     """
     out = Path(out)
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
@@ -89,7 +89,8 @@ def fit(
         problem = f"of its {recipe.tokens} none comes min_count = {recipe.min_count} times"
         raise InputError(f"{problem}; give more text, lower min_count, or set other tokens", path=train)
     folder = out / "checkpoint"
-    begin(folder, asdict(recipe) | {"text": checksum(ids), "valid text": checksum(valid_ids)}, resume)
+    texts: dict[str, Any] = {"text": ids, "valid text": valid_ids, "vocabulary": vocabulary.words}
+    begin(folder, asdict(recipe) | {name: checksum(x) for name, x in texts.items()}, resume)
     model = LanguageModel(vocabulary, recipe)
     run = start(model)
     going_on = (folder / "state.npz").exists()
@@ -99,6 +100,10 @@ def fit(
     with bar() as progress:
         if resume and not going_on:
             say(progress, f"{folder} has no checkpoint: training begins")
+        unknown = " and ".join(f"{np.mean(each == 1):.1%}" for each in (ids, valid_ids))
+        say(progress, f"{len(vocabulary):,} words; of the texts {unknown} are <unk>, other words")
+        if run.epoch == recipe.epochs:
+            say(progress, f"{folder} is of the end of all {recipe.epochs} epochs: nothing is left to train")
         while run.epoch < recipe.epochs:
             ended = train_epoch(model, run, step, ids, folder, deadline, progress)
             valid_perplexity = model.score(valid_ids, VALID_ROWS, run.kept()).perplexity
@@ -123,21 +128,23 @@ def diverged(run: Run, out: Path) -> InputError:
     return InputError(f"{problem}. Lower learning_rate or clip in the configuration", path=out)
 
 
-def checksum(ids: np.ndarray) -> int:
-    return zlib.crc32(ids.tobytes())
+def checksum(x: np.ndarray | list[str]) -> int:
+    return zlib.crc32(x.tobytes() if isinstance(x, np.ndarray) else "\n".join(x).encode())
 
 
 def begin(folder: Path, now: dict[str, Any], resume: bool) -> None:
-    """Make the checkpoint's folder ready: check what it was begun with when resuming, empty it when not."""
+    """Make the checkpoint's folder ready; InputError if what it holds is of another training."""
     known, state = folder / "begun.json", folder / "state.npz"
     if resume and (known.exists() or state.exists()):
         before = read_json(known, dict)
         if changed := [name for name in now if before.get(name) != now[name]]:
-            problem = f"was begun with another {', '.join(changed)}; take it back, or start without --resume"
+            problem = f"was begun with another {', '.join(changed)}; take it back, or name another folder"
             raise InputError(problem, path=folder)
         return
+    if state.exists():
+        problem = "holds a training: give --resume to go on with it, or name another folder"
+        raise InputError(problem, path=folder)
     write_json(known, now, indent=1)
-    state.unlink(missing_ok=True)
 
 
 def start(model: LanguageModel) -> Run:
@@ -298,7 +305,7 @@ def load(run: Run, path: Path) -> None:
         run.average.restore({name.removeprefix("average/"): arrays[name] for name in averages})
     except Exception as error:  # numpy says in many ways that a file is no .npz
         problem = f"cannot be read as a checkpoint ({type(error).__name__}: {error})"
-        raise InputError(f"{problem}; start without --resume", path=path) from None
+        raise InputError(f"{problem}; start in another folder", path=path) from None
 
 
 def as_tensor(array: np.ndarray, like: Any) -> Any:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +29,7 @@ PIECE = re.compile(  # of a token of English: the words and endings that are tok
 
 
 class Parse(NamedTuple):
-    """Words as they were given, their binary tree, and the levels (words,) that it was read from."""
+    """Words as they stand in the sentence, their binary tree, and the levels (words,) it was read from."""
 
     words: list[str]
     tree: Tree
@@ -65,9 +68,15 @@ def parse_all(
 def words_of(text: str, vocabulary: Vocabulary) -> list[str]:
     """The words of a text as the vocabulary splits it, and a word that it lacks further, as English is split.
 
-    So "doesn't stop." becomes "does n't stop". Punctuation is kept where the vocabulary has it.
+    So "doesn't stop." becomes "does n't stop". Punctuation is kept where the vocabulary has it, and left out
+    otherwise. Chinese is split as in simplified characters, unless fewer words are known so.
     """
-    return [part for token in split(text, vocabulary.form) for part in parts(token, vocabulary)]
+    found = [split(text, vocabulary.form)]
+    if vocabulary.form == "words" and (plain := simplified(text)) != text:
+        characters = (character for character in text if not character.isspace())
+        found[:0] = [["".join(islice(characters, len(token))) for token in split(plain, vocabulary.form)]]
+    tokens = max(found, key=lambda tokens: sum(len(token) for token in tokens if known(token, vocabulary)))
+    return [part for token in tokens for part in parts(token, vocabulary)]
 
 
 def parts(token: str, vocabulary: Vocabulary) -> Iterator[str]:
@@ -85,9 +94,17 @@ def known(word: str, vocabulary: Vocabulary) -> bool:
     return any(form in vocabulary.places for form in forms(word))
 
 
+def foreign(words: Sequence[str], vocabulary: Vocabulary) -> bool:
+    """Whether the vocabulary has none of the words, and of one alone, such as a name, no character either."""
+    if any(known(word, vocabulary) for word in words):
+        return False
+    return len(words) > 1 or vocabulary.characters.isdisjoint("".join(words).lower())
+
+
 def read_as(words: Sequence[str], vocabulary: Vocabulary) -> list[str]:
     """Each word as the vocabulary has it: as it is, else in small letters, else N for a number, else <unk>.
 
+    Or so in simplified characters and ordinary width.
     With a vocabulary of Mikolov's text of the Penn Treebank, the treebank's words become those of the text.
     """
     return [next(filter(vocabulary.places.__contains__, forms(word)), UNKNOWN) for word in words]
@@ -98,6 +115,30 @@ def forms(word: str) -> Iterator[str]:
     yield word.lower().replace("’", "'")
     if NUMBER.fullmatch(word):
         yield "N"
+    if (plain := simplified(word)) != word:
+        yield from forms(plain)
+
+
+def simplified(text: str) -> str:
+    """The text in simplified characters and ordinary width, every character at its old place."""
+    if text.isascii():
+        return text
+    plain = "".join(map(narrow, text))
+    whole = to_simplified()(plain)
+    return whole if len(whole) == len(plain) else plain
+
+
+def narrow(character: str) -> str:
+    found = unicodedata.normalize("NFKC", character)
+    return found if len(found) == 1 else character
+
+
+@cache
+def to_simplified() -> Callable[[str], str]:
+    from opencc import OpenCC
+
+    convert: Callable[[str], str] = OpenCC("t2s").convert
+    return convert
 
 
 class Saturation(NamedTuple):

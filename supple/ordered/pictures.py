@@ -191,7 +191,7 @@ def level_picture(levels: Mapping[str, Any], words: Sequence[str], tree: Tree | 
         for x, n, level in zip(middles, cells[1:], row.tolist(), strict=True):
             share = (level - row.min()) / (np.ptp(row) or 1.0)
             boxes.append((x - CELL * (n + 2) / 2, y, CELL * (n + 2), ROW, colour(share)))
-            shown.append((x, y + 0.7 * ROW, f"{level:.3f}", "white" if share > 0.5 else "black"))
+            shown.append((x, y + 0.7 * ROW, f"{level:.3f}", "white" if share > 0.65 else "black"))
     base = top + ROW * len(rows) + SIZE + 2
     shown += [(x, base, text, "black") for x, text in zip(middles, texts[1:], strict=True)]
     return Picture(width, base + CELL, lines, boxes, shown)

@@ -14,6 +14,7 @@ from supple.ordered.corpus import FORMS
 
 COUNTS = "min_count", "layers", "embedding", "hidden", "chunk_size", "batch", "bptt", "epochs"
 DROPOUTS = "embedding_dropout", "input_dropout", "hidden_dropout", "output_dropout", "weight_drop"
+MOST = 2**30  # a quarter of the numbers in recurrent matrices, which are 16 GiB then
 RANGES = {
     "tokens": settings.one_of(*FORMS),
     "layer": settings.one_of("onlstm", "lstm"),
@@ -70,6 +71,9 @@ class Recipe:
         if self.layer == "onlstm" and (self.hidden % self.chunk_size or self.embedding % self.chunk_size):
             problem = f"chunk_size = {self.chunk_size} should divide hidden = {self.hidden}"
             raise InputError(f"{problem} and embedding = {self.embedding}; change one of them")
+        if self.layers * max(self.hidden, self.embedding) ** 2 > MOST:
+            sizes = f"hidden = {self.hidden}, embedding = {self.embedding} and layers = {self.layers}"
+            raise InputError(f"{sizes} are more than a computer holds; lower one of them")
 
 
 RECIPES = {

@@ -68,7 +68,8 @@ def score_parsers(
     places = [i for i, sentence in enumerate(sentences) if shortest <= len(sentence.words) <= longest]
     kept = [sentences[i] for i in places]
     if not kept:
-        raise InputError(f"no sentence has {shortest} to {longest} words; allow other lengths")
+        allowed = f"{shortest} words or more" if longest == math.inf else f"{shortest} to {longest} words"
+        raise InputError(f"no sentence has {allowed}; allow other lengths")
     scores = {}
     for name, branching in BRANCHING.items():
         scores[name] = score(kept, [in_tree(s, branching(range(len(s.words)))) for s in kept])

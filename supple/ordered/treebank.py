@@ -2,8 +2,8 @@
 
 Penn: a tree begins where a line begins with a bracket, and others may follow on that line; lines that go on
 with it are indented more. Words with one of the 36 tags of words are kept, so that punctuation and traces go.
-Sinica: a tree a line, #number tree#punctuation, all leaves of which are kept. Nodes without words go, and what
-has one part becomes that part.
+Sinica: a tree a line, #number tree#punctuation, all leaves of which are kept. Nodes without words go, and
+what has one part becomes that part.
 """
 
 from __future__ import annotations

@@ -98,13 +98,15 @@ def test_a_blank_text_of_json_lines_is_a_bad_line(supple: Callable, folder: Path
 
 
 def test_sentences_of_another_language_are_told(supple: Callable, folder: Path) -> None:
-    """None of two words or more known; of one word there is nothing to find."""
-    problem = (
-        "supple: stdin:2: the model knows none of the 2 words of sentence 2; use a model of its language, or "
-    )
+    """None of two words or more known, or no character of one: of that there is nothing to find."""
+    problem = "supple: stdin:2: the model knows no word of sentence 2; use a model of its language, or "
     done = supple("parse", "-", "--model", folder, stdin=b"zebra\nil dort\n")
     assert done.code == 2 and done.out == "" and done.err.startswith(problem)
     assert supple("parse", "-", "--model", folder, stdin=b"zebra\nil mats\n").code == 0
+    done = supple(
+        "parse", "--model", folder, "--text", "爱真的需要勇气"
+    )  # one word, to a model that knows spaces
+    assert done.code == 2 and done.err.startswith(problem.replace("stdin:2: ", "").replace("2;", "1;"))
 
 
 def test_a_sentence_of_a_thousand_words_is_written_as_json(supple: Callable, folder: Path) -> None:

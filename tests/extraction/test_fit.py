@@ -242,7 +242,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path, shapes: list
         fit.load(tmp_path / "state.npz", [keras.Variable(np.zeros(shape)) for shape in shapes])
 
 
-def test_beginning_empties_a_checkpoint_and_resuming_does_not(tmp_path: Path) -> None:
+def test_beginning_takes_no_words_of_before_and_no_place_of_a_training(tmp_path: Path) -> None:
     def left() -> set[str]:
         return {path.name for path in tmp_path.iterdir()}
 
@@ -251,6 +251,10 @@ def test_beginning_empties_a_checkpoint_and_resuming_does_not(tmp_path: Path) ->
         (tmp_path / name).touch()
     fit.begin(tmp_path, Settings(epochs=50, patience=9), resume=True)
     assert left() == {"lexicon.npz", "state.npz", "settings.json"}
+    with pytest.raises(InputError, match="holds a training: give --resume to go on with it, or name another"):
+        fit.begin(tmp_path, Settings(seed=1), resume=False)
+    assert left() == {"lexicon.npz", "state.npz", "settings.json"}
+    (tmp_path / "state.npz").unlink()
     fit.begin(tmp_path, Settings(seed=1), resume=False)
     assert left() == {"settings.json"}
 

@@ -373,6 +373,18 @@ def test_wrong_states_are_named(states: Any, shapes: str) -> None:
     assert "stateful" not in str(error.value)
 
 
+def test_weights_of_a_stateful_layer_are_those_of_another() -> None:
+    """States are none, and variables still, so that JAX's `fit` and `predict` keep them."""
+    stateful = ONLSTM(D, CHUNK, stateful=True)
+    stateful(X)
+    plain = ONLSTM(D, CHUNK)
+    plain(X)
+    plain.set_weights(stateful.get_weights())
+    assert [weight.name for weight in stateful.weights] == ["kernel", "recurrent_kernel", "bias"]
+    assert stateful.count_params() == plain.count_params()
+    assert {"h", "c"} <= {variable.name for variable in stateful.non_trainable_variables}
+
+
 def test_a_stateful_layer_says_that_its_batch_size_stays() -> None:
     stateful = ONLSTM(D, CHUNK, stateful=True)
     stateful(X)

@@ -132,7 +132,7 @@ def test_the_best_model_is_kept_over_interruptions_and_divergence(
         fit(ONE, *map(str, texts), str(tmp_path), resume=True)
     assert (tmp_path / "weights.npz").read_bytes() == best
     (tmp_path / "checkpoint" / "state.npz").write_bytes(b"PK")
-    with pytest.raises(InputError, match=r"state.npz: cannot be read as a checkpoint .* without --resume"):
+    with pytest.raises(InputError, match=r"state.npz: cannot be read as a checkpoint .* another folder"):
         fit(ONE, *texts, tmp_path, resume=True)
 
 
@@ -244,13 +244,20 @@ def test_what_cannot_be_trained_on_or_resumed_is_told(
         kill_after_a_checkpoint(patch, every=0.0)
         fit(ONE, *texts, tmp_path / "m")
     with pytest.raises(
-        InputError, match=r"checkpoint: was begun with another clip, seed; take it back, or start"
+        InputError, match=r"checkpoint: was begun with another clip, seed; take it back, or name"
     ):
         fit(changed(ONE, {"clip": 2.0, "seed": 1}), *texts, tmp_path / "m", resume=True)
     with pytest.raises(InputError, match=r"checkpoint: was begun with another text"):
         fit(ONE, texts[1], texts[1], tmp_path / "m", resume=True)
     with pytest.raises(InputError, match=r"checkpoint: was begun with another valid text"):
         fit(ONE, texts[0], texts[0], tmp_path / "m", resume=True)
+    renamed = [tmp_path / f"renamed-{path.name}" for path in texts]
+    for path, other in zip(texts, renamed, strict=True):
+        other.write_text(path.read_text("utf-8").replace("a", "z"), "utf-8")
+    with pytest.raises(InputError, match=r"checkpoint: was begun with another vocabulary"):
+        fit(ONE, *renamed, tmp_path / "m", resume=True)
+    with pytest.raises(InputError, match=r"checkpoint: holds a training: give --resume to go on with it, or"):
+        fit(ONE, *texts, tmp_path / "m")
     with pytest.raises(ValueError, match=r"chunk_size = 3 should divide"):
         fit(replace(ONE, chunk_size=3), *texts, tmp_path / "m")
     assert (tmp_path / "m" / "checkpoint" / "state.npz").exists()
@@ -273,9 +280,7 @@ def test_a_checkpoint_that_is_no_such_one_is_told(whole: tuple[dict, dict], tmp_
     for name, value in bad.items():
         changed = {key: array for key, array in {**good, name: value}.items() if array is not None}
         np.savez(path, **changed)
-        with pytest.raises(
-            InputError, match=r"state.npz: cannot be read as a checkpoint .* without --resume"
-        ):
+        with pytest.raises(InputError, match=r"state.npz: cannot be read as a checkpoint .* another folder"):
             lm_training.load(run, path)
     np.savez(path, **good)
     lm_training.load(run, path)

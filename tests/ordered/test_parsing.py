@@ -88,6 +88,26 @@ def test_raw_chinese() -> None:
     assert words_of("爱。", vocabulary("爱。", "characters")) == ["爱", "。"]
 
 
+def test_traditional_and_full_width_letters_are_read_as_those_that_the_model_has() -> None:
+    """A text is split as its simplified twin is; a model that has traditional ones takes them as they are."""
+    simplified, traditional = (vocabulary(words, "words") for words in (["学习", "汉语"], ["學習"]))
+    words = words_of("學習 漢語發音，ｈｉ。", simplified)
+    assert words == ["學習", "漢語", "發音", "ｈｉ"]
+    assert read_as(words, simplified) == ["学习", "汉语", UNKNOWN, UNKNOWN]
+    assert read_as(["學習", "学习"], traditional) == ["學習", UNKNOWN]
+    english = vocabulary(PENN)
+    assert read_as(words_of("Ｔｈｅ ｙｅａｒ １２", english), english) == ["the", "year", "N"]
+    own = vocabulary(["漢", "語", "學習"], "words")
+    assert words_of("學習", own) == ["學習"]
+
+
+def test_a_text_is_split_in_the_way_that_gives_more_known_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a model of traditional words was trained on what rjieba makes of these."""
+    monkeypatch.setattr("rjieba.cut", {"漢語": ["漢", "語"], "汉语": ["汉语"]}.__getitem__)
+    assert words_of("漢語", vocabulary(["漢", "語"], "words")) == ["漢", "語"]
+    assert words_of("漢語", vocabulary(["汉语"], "words")) == ["漢語"]
+
+
 @pytest.mark.parametrize(
     ("sentence", "problem"),
     [("", "has 0 words"), (" … ", "has 0 words"), ([], "has 0 words"), ("a " * 1001, "has 1,001 words")],
@@ -165,7 +185,7 @@ def test_every_layer_and_decoder_is_scored_beside_the_untrained(model: LanguageM
             parses = parse_all(each, [s.words for s in sentences], layer, "published")
             expected = score_parsers(sentences, {"here": [found.tree for found in parses]}, 3)["here"]
             assert scores[f"{prefix}{name}, published"] == expected
-    with pytest.raises(InputError, match="no sentence has 7 to inf words; allow other lengths"):
+    with pytest.raises(InputError, match="no sentence has 7 words or more; allow other lengths"):
         score_model(model, sentences, shortest=7)
 
 

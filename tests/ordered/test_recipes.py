@@ -44,6 +44,10 @@ def test_a_file_changes_settings_of_a_recipe(tmp_path: Path) -> None:
         ({"weight_drop": 1}, "weight_drop = 1.0 should be from 0 to below 1"),
         ({"learning_rate": 0.0}, "learning_rate = 0.0 should be a number above 0"),
         ({"patience": -1}, "patience = -1 should be a number, 0 or more"),
+        (
+            {"hidden": 10**9},
+            "hidden = 1000000000, embedding = 200 and layers = 3 are more than",
+        ),
         ({"chunk_size": 7}, "chunk_size = 7 should divide hidden = 400 and embedding = 200"),
     ],
 )
