@@ -1,8 +1,8 @@
 """Perplexity on the Penn Treebank, as Mikolov split it: ON-LSTM and LSTM by the short recipe, side by side.
 
 Each has a core and a process of its own; the minutes are those of its shortest epoch, times epochs, as other
-work may have been beside. Unlike models of `ordered_parsing.py`, whose trees are to be scored,
-these read all of the training text. An interrupted run goes on where it stopped.
+work may have been beside. Unlike models of `ordered_parsing.py`, whose trees are to be scored, these read all
+of the training text. An interrupted run goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def main(
 
 def trained(layer: str, core: int, epochs: int, folder: Path) -> dict[str, Any]:
     """The figures of a model, which is trained by one core."""
-    os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[core % len(os.sched_getaffinity(0))]})
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[core % len(cores)]})
     from supple.ordered.lm_training import fit
     from supple.ordered.recipes import RECIPES
 

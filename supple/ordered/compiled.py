@@ -20,7 +20,7 @@ FLAGS = "-O3 -march=native -fno-math-errno -fno-trapping-math -fPIC -shared"
 def library(source: str, *choices: list[str]) -> ctypes.CDLL | None:
     """What CC makes of a file, or else the first of COMPILERS that can, by the first flags that serve.
 
-    Takes a third of a second. None, and a warning, where nothing serves.
+    Takes a third of a second. None, and a line in the log, where nothing serves.
     """
     with suppress(ValueError):  # of a CC that shlex cannot split
         named = shlex.split(os.environ.get("CC", ""))

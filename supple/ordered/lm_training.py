@@ -103,7 +103,7 @@ def fit(
         unknown = " and ".join(f"{np.mean(each == 1):.1%}" for each in (ids, valid_ids))
         say(progress, f"{len(vocabulary):,} words; of the texts {unknown} are <unk>, other words")
         if run.epoch == recipe.epochs:
-            say(progress, f"{folder} is of the end of all {recipe.epochs} epochs: nothing is left to train")
+            say(progress, f"all epochs ({recipe.epochs}) are done: nothing is left to train")
         while run.epoch < recipe.epochs:
             ended = train_epoch(model, run, step, ids, folder, deadline, progress)
             valid_perplexity = model.score(valid_ids, VALID_ROWS, run.kept()).perplexity

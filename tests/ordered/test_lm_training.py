@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import signal
 from dataclasses import replace
 from itertools import count, pairwise
@@ -134,6 +135,18 @@ def test_the_best_model_is_kept_over_interruptions_and_divergence(
     (tmp_path / "checkpoint" / "state.npz").write_bytes(b"PK")
     with pytest.raises(InputError, match=r"state.npz: cannot be read as a checkpoint .* another folder"):
         fit(ONE, *texts, tmp_path, resume=True)
+
+
+def test_a_finished_training_says_so_and_how_many_words_are_unknown(
+    texts: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = changed(ONE, {"epochs": 1})
+    fit(short, *texts, tmp_path)
+    capsys.readouterr()
+    fit(short, *texts, tmp_path, resume=True)
+    said = capsys.readouterr().out
+    assert re.search(r"\d+ words; of the texts \d\.\d% and \d\.\d% are <unk>", said)
+    assert "all epochs (1) are done: nothing is left to train" in said
 
 
 def test_a_second_signal_does_not_wait_for_the_step(
