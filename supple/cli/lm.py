@@ -35,7 +35,7 @@ def train(
         text: File to learn from.
         valid: File by whose perplexity the best model is kept.
         out: Folder for checkpoints and the model.
-        recipe: short: AdamW, about an hour on two cores for a million words. awd: as published, days.
+        recipe: short: AdamW, under an hour on two cores for a million words. awd: as published, days.
         config: TOML file with changes to the recipe, such as layer = "lstm" or tokens = "characters".
         minutes: Stop after so many, with the best model saved.
         resume: Continue from the last checkpoint in the folder.
