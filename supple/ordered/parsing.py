@@ -6,7 +6,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 from typing import NamedTuple
 
@@ -91,7 +91,7 @@ def parts(token: str, vocabulary: Vocabulary) -> Iterator[str]:
 
 
 def known(word: str, vocabulary: Vocabulary) -> bool:
-    return any(form in vocabulary.places for form in forms(word))
+    return bool(readings(word, vocabulary))
 
 
 def foreign(words: Sequence[str], vocabulary: Vocabulary) -> bool:
@@ -104,10 +104,18 @@ def foreign(words: Sequence[str], vocabulary: Vocabulary) -> bool:
 def read_as(words: Sequence[str], vocabulary: Vocabulary) -> list[str]:
     """Each word as the vocabulary has it: as it is, else in small letters, else N for a number, else <unk>.
 
-    Or so in simplified characters and ordinary width.
-    With a vocabulary of Mikolov's text of the Penn Treebank, the treebank's words become those of the text.
+    Or so in simplified characters and ordinary width, whichever is more frequent. With a vocabulary of
+    Mikolov's text of the Penn Treebank, the treebank's words become those of the text.
     """
-    return [next(filter(vocabulary.places.__contains__, forms(word)), UNKNOWN) for word in words]
+    return [
+        min(readings(word, vocabulary), key=vocabulary.places.__getitem__, default=UNKNOWN) for word in words
+    ]
+
+
+def readings(word: str, vocabulary: Vocabulary) -> list[str]:
+    """What the vocabulary has for the word as it is written, and for it in simplified characters, if it has."""
+    found = (next(filter(vocabulary.places.__contains__, forms(w)), "") for w in (word, simplified(word)))
+    return [form for form in found if form]
 
 
 def forms(word: str) -> Iterator[str]:
@@ -115,10 +123,9 @@ def forms(word: str) -> Iterator[str]:
     yield word.lower().replace("’", "'")
     if NUMBER.fullmatch(word):
         yield "N"
-    if (plain := simplified(word)) != word:
-        yield from forms(plain)
 
 
+@lru_cache(1 << 16)
 def simplified(text: str) -> str:
     """The text in simplified characters and ordinary width, every character at its old place."""
     if text.isascii():

@@ -95,6 +95,8 @@ def test_traditional_and_full_width_letters_are_read_as_those_that_the_model_has
     assert words == ["學習", "漢語", "發音", "ｈｉ"]
     assert read_as(words, simplified) == ["学习", "汉语", UNKNOWN, UNKNOWN]
     assert read_as(["學習", "学习"], traditional) == ["學習", UNKNOWN]
+    for both in ["与", "與"], ["與", "与"]:  # the more frequent is the first
+        assert read_as(["與"], vocabulary(both, "words")) == both[:1]
     english = vocabulary(PENN)
     assert read_as(words_of("Ｔｈｅ ｙｅａｒ １２", english), english) == ["the", "year", "N"]
     own = vocabulary(["漢", "語", "學習"], "words")
