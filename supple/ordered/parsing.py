@@ -113,7 +113,7 @@ def read_as(words: Sequence[str], vocabulary: Vocabulary) -> list[str]:
 
 
 def readings(word: str, vocabulary: Vocabulary) -> list[str]:
-    """What the vocabulary has for the word as it is written, and for it in simplified characters, if it has."""
+    """What the vocabulary has for a word, and for it in simplified characters: one, both or none."""
     found = (next(filter(vocabulary.places.__contains__, forms(w)), "") for w in (word, simplified(word)))
     return [form for form in found if form]
 
