@@ -117,6 +117,7 @@ class ONLSTM(keras.layers.RNN):
 
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
         super().build(sequences_shape, initial_state_shape)
+        self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: sequences_shape[-1]})
         if self.stateful:  # Keras leaves them out of the variables, and JAX's `fit` and `predict` lose them
             shape = sequences_shape[0], self.cell.units
             self.states = [self.add_weight(shape, "zeros", trainable=False, name=name) for name in "hc"]
@@ -136,6 +137,8 @@ class ONLSTM(keras.layers.RNN):
     def call(
         self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
     ) -> Any:
+        if sequences.shape[1] == 0:
+            raise ValueError(f"sequences have shape {tuple(sequences.shape)}: give a step or more")
         x = self.in_order(ops.cast(sequences, self.compute_dtype))
         h, c = self.start(initial_state, sequences)
         u = ops.convert_to_tensor(self.cell.recurrent_kernel)

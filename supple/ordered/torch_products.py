@@ -18,7 +18,7 @@ AMD = "AMD" in capabilities().get("cpu_name", "") and None not in (linear, reord
 
 def by_onednn(x: Any) -> bool:
     """Whether products with x are for `onednn`, which torch.compile puts in by itself."""
-    plain = x.dtype == torch.float32 and x.device.type == "cpu"
+    plain = x.dtype == torch.float32 and x.device.type == "cpu" and x.numel() > 0  # of none it refuses
     return AMD and plain and not torch.compiler.is_compiling()
 
 

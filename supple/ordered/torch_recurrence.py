@@ -38,7 +38,8 @@ def forward(
     masters, t = c0.new_empty(rows, 2, size), torch.empty_like(c0)
     both, shares = torch.empty_like(masters[:, :1]), torch.empty_like(masters)
     z_masters, z_c_hat = z[:, : 2 * n].view(rows, 2, n), z[:, 2 * n + size : 2 * n + 2 * size]
-    cells, (i_master, f_master), (b, a) = masters.view(rows, 2 * n, -1), masters.split(1, 1), shares.unbind(1)
+    cells, (i_master, f_master) = masters.view(rows, 2 * n, size // n), masters.split(1, 1)
+    b, a = shares.unbind(1)
     h_split = times_u.split(h_all)
     parts = zx, h_all[1:], h_split[1:], c_all[1:], p, p.flatten(2), levels, levels[..., None], sigmoids
     in_turn = steps_of(*parts, gates[:, :, 0], gates[:, :, 1], gates[:, :, 2:], *mask)

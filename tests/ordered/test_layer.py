@@ -412,6 +412,19 @@ def test_wrong_masks_are_named(mask: np.ndarray) -> None:
         LAYER(X, mask=mask)
 
 
+@pytest.mark.parametrize(
+    ("x", "match"),
+    [
+        (X[..., 1:], rf"expected axis -1 of input shape to have value {IN}"),
+        (X[:, :0], r"sequences have shape \(3, 0, \d+\): give a step or more"),
+    ],
+    ids=["width", "steps"],
+)
+def test_wrong_sequences_are_named(x: np.ndarray, match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        LAYER(x)
+
+
 def test_masks_and_states_may_have_sizes_that_are_not_known_yet() -> None:
     x, mask = layers.Input((None, IN)), layers.Input((None,), dtype="bool")
     h, c = layers.Input((D,)), layers.Input((D,))

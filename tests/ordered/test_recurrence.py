@@ -312,6 +312,22 @@ def test_products_of_both_libraries_are_the_same(
             np.testing.assert_allclose(numpy(got.detach()), numpy(expected.detach()), atol=2e-5)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("masks", [[], [mask()]], ids=["bare", "masked"])
+def test_no_rows_have_no_outputs_and_a_gradient_of_zeros(masks: list[np.ndarray], dtype: str) -> None:
+    def scored(*x: Any) -> tuple[Any, Any]:
+        values = recurrence(*x, *(ops.convert_to_tensor(m[:, :0]) for m in masks))
+        return sum(map(ops.sum, values)), values
+
+    zx, u, h0, c0 = draw()
+    with double():
+        x = [ops.convert_to_tensor(part, dtype) for part in (zx[:, :0], u, h0[:0], c0[:0])]
+        by_x, values = gradients(scored, x)
+    assert [tuple(y.shape) for y in values] == [(T, 0, D), (0, D), (T, 0)]
+    for part, found in zip(x, by_x, strict=True):
+        np.testing.assert_array_equal(numpy(found), np.zeros(part.shape))
+
+
 in_c = pytest.mark.skipif(BACKEND == "tensorflow", reason="XLA has them")
 
 
