@@ -95,8 +95,8 @@ def begin(folder: Path, settings: Settings, resume: bool) -> None:
             raise InputError(problem, path=folder)
         return
     if (folder / "state.npz").exists():
-        problem = "holds a training: give --resume to go on with it, or name another folder"
-        raise InputError(problem, path=folder)
+        mend = "put its settings.json back" if resume else "give --resume to go on with it"
+        raise InputError(f"holds a training: {mend}, or name another folder", path=folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "lexicon.npz").unlink(missing_ok=True)
     known.write_text(json.dumps(fixed, ensure_ascii=False, indent=1), "utf-8")

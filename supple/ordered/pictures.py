@@ -194,7 +194,7 @@ def level_picture(levels: Mapping[str, Any], words: Sequence[str], tree: Tree | 
             shown.append((x, y + 0.7 * ROW, f"{level:.3f}", "white" if share > 0.65 else "black"))
     base = top + ROW * len(rows) + SIZE + 2
     shown += [(x, base, text, "black") for x, text in zip(middles, texts[1:], strict=True)]
-    return Picture(width, base + CELL, lines, boxes, shown)
+    return Picture(width + CELL, base + CELL, lines, boxes, shown)
 
 
 def tree_text(tree: Tree, words: Sequence[str]) -> str:

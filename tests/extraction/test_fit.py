@@ -254,6 +254,9 @@ def test_beginning_takes_no_words_of_before_and_no_place_of_a_training(tmp_path:
     with pytest.raises(InputError, match="holds a training: give --resume to go on with it, or name another"):
         fit.begin(tmp_path, Settings(seed=1), resume=False)
     assert left() == {"lexicon.npz", "state.npz", "settings.json"}
+    (tmp_path / "settings.json").unlink()
+    with pytest.raises(InputError, match=r"holds a training: put its settings\.json back, or"):
+        fit.begin(tmp_path, Settings(), resume=True)
     (tmp_path / "state.npz").unlink()
     fit.begin(tmp_path, Settings(seed=1), resume=False)
     assert left() == {"settings.json"}

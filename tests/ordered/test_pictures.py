@@ -100,6 +100,7 @@ def test_a_heat_map_of_levels() -> None:
     ):
         assert left < x - cell_len(text) * CELL / 2 and x + cell_len(text) * CELL / 2 < left + width
         assert top < y < top + height
+    assert max(left + width for left, _, width, *_ in picture.boxes) == picture.width - CELL
     assert {x for x, _, text, _ in picture.texts[-4:]} == {x for x, _, text, _ in picture.texts[1:5]}
     assert len(elements(picture, "rect")) == 1 + 8  # the ground is white
 
