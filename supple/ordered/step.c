@@ -5,8 +5,12 @@ Tensors have T steps of B rows each, those of h and c the state before them as w
 adds, as `parts` summands one after another. Where there is a mask and it is 0, h and c stay. Gates may be
 where x is, and dz where gates are. */
 
+#include <stddef.h>
 #include <stdint.h>
-#include <string.h>
+
+/* Not by string.h, which a compiler that brings no C library lacks. */
+void *memcpy(void *, const void *, size_t);
+void *memset(void *, int, size_t);
 
 /* 2ᵏ eʳ with |r| ≤ ½ log 2 and a polynomial of Cephes: within 1e-7 of itself, and loops of it are vectors. */
 static inline float exponential(float x) {

@@ -408,10 +408,11 @@ def test_a_compiler_without_openmp_serves(tmp_path: Path, monkeypatch: pytest.Mo
 
 @in_c
 def test_where_there_is_no_cc_that_of_the_package_ziglang_serves() -> None:
-    """The test of values above passes, in a process that finds no other."""
+    """The test of values above passes, in a process that finds no other, nor a home to write to."""
     pytest.importorskip("ziglang")
     test = f"{__file__}::{test_steps_in_c_are_those_of_float64.__name__}"
-    alone = {name: value for name, value in os.environ.items() if name != "CC"} | {"PATH": ""}
+    without = {"PATH": "", "HOME": "/proc/nowhere"}
+    alone = {name: value for name, value in os.environ.items() if name != "CC"} | without
     command = [sys.executable, "-m", "pytest", "-q", test]
     ended = subprocess.run(command, env=alone, capture_output=True, text=True, timeout=120)
     assert "12 passed" in ended.stdout, ended.stdout
