@@ -8,7 +8,7 @@ where x is, and dz where gates are. */
 #include <stddef.h>
 #include <stdint.h>
 
-/* Not by string.h, which a compiler that brings no C library lacks. */
+/* Not from string.h: a compiler that has no C library at hand has none. */
 void *memcpy(void *, const void *, size_t);
 void *memset(void *, int, size_t);
 
