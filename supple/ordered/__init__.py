@@ -1,6 +1,6 @@
 """ON-LSTM: hierarchy in the order of neurons; a language model; the trees it learns (Shen et al. 2019).
 
-Needs `supple[learn]`, or `supple[keras]` and a backend of your own; pictures but SVG `supple[plot]`.
+Needs `supple[learn]`, `supple[torch]` or `supple[tensorflow]`; pictures but SVG `supple[plot]`.
 
 >>> from supple.ordered import LanguageModel, parse
 >>> parse(LanguageModel.load("zh"), "爱真的需要勇气").tree  # doctest: +SKIP
